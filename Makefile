@@ -1,0 +1,46 @@
+# The commands of the project. `make` alone lists them.
+SHELL := /bin/bash
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-run run services test test-full check bench lock clean
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## make .venv and install everything that is locked
+	@scripts/setup dev
+
+setup-run:
+	@scripts/setup run
+
+run: setup-run ## start a server on 127.0.0.1:8000 over an SQLite file in var/
+	@mkdir -p var
+	@$(BIN)/semel migrate
+	@exec $(BIN)/semel serve
+
+services: setup
+	@scripts/install-test-services
+
+test: services ## run every test
+	@SEMEL_TEST_SCALE=$${SEMEL_TEST_SCALE:-normal} $(PYTEST)
+
+test-full: export SEMEL_TEST_SCALE = full
+test-full: test ## run every test with the large counts
+
+check: setup ## lint, format, types, layers
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: services ## measure, as ratios of a bare statement, side by side
+	@$(BIN)/python -m benchmarks
+
+lock: setup ## write requirements/*.txt anew (FLAGS=--upgrade takes the newest versions)
+	@scripts/lock $(FLAGS)
+
+clean: ## remove all that these commands made
+	rm -rf .venv var dist .coverage .coverage.* htmlcov .hypothesis .schemathesis .*_cache
+	find src tests benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true

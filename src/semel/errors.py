@@ -1,0 +1,295 @@
+"""Every error Semel raises, in one tree.
+
+::
+
+    SemelError
+    ├── InvalidInput                 invalid_input            422
+    ├── UserAlreadyExists            user_already_exists      409
+    ├── IdentityAlreadyExists        identity_already_exists  409
+    ├── IdempotencyKeyReused         idempotency_key_reused   422
+    ├── RegistrationInFlight         registration_in_flight   409
+    ├── RegistrationUnknown          registration_unknown     503
+    ├── RegistrationWithdrawn        registration_withdrawn   410
+    ├── ApplicationRefused           application_refused      409
+    ├── ProviderRefused              provider_refused         422
+    ├── ProviderUnavailable          provider_unavailable     503
+    ├── InvalidCredentials           invalid_credentials      401
+    ├── InvalidToken                 invalid_token            401
+    ├── AccountInactive              account_inactive         403
+    ├── NotFound                     not_found                404
+    ├── Overloaded                   overloaded               503
+    ├── ConfigurationInvalid         configuration_invalid    500
+    └── StoreError
+        ├── StoreInconsistent        store_inconsistent       503
+        ├── StoreUnavailable         store_unavailable        503
+        ├── StoreRejected            store_rejected           503
+        └── CommitFailed             (never leaves the engine)
+            ├── WriteRefused
+            └── CommitUnknown
+
+A code is stable: library, HTTP and command line show the same one. ``status`` is the HTTP status (RFC 9110) it is answered
+with. No error carries what the caller typed, so none can carry a secret.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+
+__all__ = [
+    "AccountInactive",
+    "ApplicationRefused",
+    "CommitFailed",
+    "CommitUnknown",
+    "ConfigurationInvalid",
+    "FieldError",
+    "IdempotencyKeyReused",
+    "IdentityAlreadyExists",
+    "InvalidCredentials",
+    "InvalidInput",
+    "InvalidToken",
+    "NotFound",
+    "Overloaded",
+    "ProviderRefused",
+    "ProviderUnavailable",
+    "RegistrationInFlight",
+    "RegistrationUnknown",
+    "RegistrationWithdrawn",
+    "SemelError",
+    "StoreError",
+    "StoreInconsistent",
+    "StoreRejected",
+    "StoreUnavailable",
+    "UserAlreadyExists",
+    "WriteRefused",
+    "every_error",
+]
+
+
+class FieldError(msgspec.Struct, frozen=True):
+    """What is wrong with one field: ``field`` as the caller named it, a stable ``code``, and a ``message`` for people."""
+
+    field: str
+    code: str
+    message: str
+
+
+class SemelError(Exception):
+    """The root of the tree.
+
+    ``detail`` is a sentence for people; ``errors`` names fields; ``retry_after`` is in seconds, where coming back makes sense;
+    ``registration_id`` names the registration, so that the caller and an operator can speak of it.
+    """
+
+    code: ClassVar[str] = "semel_error"
+    status: ClassVar[int] = 500
+    title: ClassVar[str] = "Semel error"
+
+    def __init__(
+        self,
+        detail: str = "",
+        errors: tuple[FieldError, ...] = (),
+        retry_after: float | None = None,
+        registration_id: str | None = None,
+    ) -> None:
+        super().__init__(detail, errors, retry_after, registration_id)
+        self.detail = detail or self.title
+        self.errors = errors
+        self.retry_after = retry_after
+        self.registration_id = registration_id
+
+    def __str__(self) -> str:
+        """Return the detail alone, as a person reads it."""
+        return self.detail
+
+
+class InvalidInput(SemelError):
+    """A field is missing, malformed or not allowed; ``errors`` names each and its remedy. Nothing was changed."""
+
+    code = "invalid_input"
+    status = 422
+    title = "The request is not valid"
+
+
+class UserAlreadyExists(SemelError):
+    """An account owns one of the identifiers; ``errors`` names every one that is taken."""
+
+    code = "user_already_exists"
+    status = 409
+    title = "An account with these details already exists"
+
+
+class IdentityAlreadyExists(SemelError):
+    """The provider has an identity with this email which is none of ours. It was left alone."""
+
+    code = "identity_already_exists"
+    status = 409
+    title = "The identity provider already has an identity with this email"
+
+
+class IdempotencyKeyReused(SemelError):
+    """The idempotency key was used before with another payload or another password. Nothing is told of the other."""
+
+    code = "idempotency_key_reused"
+    status = 422
+    title = "This idempotency key was used for another request"
+
+
+class RegistrationInFlight(SemelError):
+    """A registration that stands in the way did not end within the wait. Come back after ``retry_after`` seconds."""
+
+    code = "registration_in_flight"
+    status = 409
+    title = "A registration with these details is in progress"
+
+
+class RegistrationUnknown(SemelError):
+    """Whether the registration happened is not known yet; the same request with the same key finds out, or upkeep does."""
+
+    code = "registration_unknown"
+    status = 503
+    title = "The outcome is not known yet"
+
+
+class RegistrationWithdrawn(SemelError):
+    """The account that this key made has been deleted since; the key makes no other."""
+
+    code = "registration_withdrawn"
+    status = 410
+    title = "The account made by this request was deleted"
+
+
+class ApplicationRefused(SemelError):
+    """The application's own row or callback refused the account. The registration failed; nothing is left."""
+
+    code = "application_refused"
+    status = 409
+    title = "The application refused the account"
+
+
+class ProviderRefused(SemelError):
+    """The identity provider refused the identity for good (a password rule, a malformed email); nothing is left."""
+
+    code = "provider_refused"
+    status = 422
+    title = "The identity provider refused the request"
+
+
+class ProviderUnavailable(SemelError):
+    """The identity provider did not answer, and nothing of ours hangs on it. Come back after ``retry_after`` seconds."""
+
+    code = "provider_unavailable"
+    status = 503
+    title = "The identity provider is not available"
+
+
+class InvalidCredentials(SemelError):
+    """The email is unknown or the password is wrong: the two are not told apart."""
+
+    code = "invalid_credentials"
+    status = 401
+    title = "Email or password is wrong"
+
+
+class InvalidToken(SemelError):
+    """An access or refresh token is malformed, expired, of an older epoch, or was used before: sign in again."""
+
+    code = "invalid_token"
+    status = 401
+    title = "The token is not valid"
+
+
+class AccountInactive(SemelError):
+    """The password is right, but the account is switched off."""
+
+    code = "account_inactive"
+    status = 403
+    title = "The account is not active"
+
+
+class NotFound(SemelError):
+    """No such account, registration or path."""
+
+    code = "not_found"
+    status = 404
+    title = "Not found"
+
+
+class Overloaded(SemelError):
+    """A bounded queue (of password hashes, say) is full; nothing was done. Come back after ``retry_after`` seconds."""
+
+    code = "overloaded"
+    status = 503
+    title = "The server is busy"
+
+
+class ConfigurationInvalid(SemelError):
+    """A setting is missing or contradicts another; the start is refused."""
+
+    code = "configuration_invalid"
+    title = "The configuration is not valid"
+
+
+class StoreError(SemelError):
+    """The store did not do what was asked, and nothing was changed unless a subclass says otherwise."""
+
+    code = "store_error"
+    status = 503
+    title = "The store failed"
+
+
+class StoreInconsistent(StoreError):
+    """The store refuses a write that no record explains: somebody edited its tables. An audit names the rows."""
+
+    code = "store_inconsistent"
+    title = "The store contradicts itself"
+
+
+class StoreUnavailable(StoreError):
+    """The store cannot be reached, is locked or is overloaded; nothing was changed. It may work a moment later."""
+
+    code = "store_unavailable"
+    title = "The store is not available"
+
+
+class StoreRejected(StoreError):
+    """The store refuses this commit for good, and not because of a record of ours.
+
+    A missing table, a missing right, a full disk, a constraint that somebody added. Nothing was changed.
+    """
+
+    code = "store_rejected"
+    title = "The store refused the change"
+
+
+class CommitFailed(StoreError):
+    """What a commit can come to besides done; the engine settles both kinds itself."""
+
+
+class WriteRefused(CommitFailed):
+    """A conditional write met another state, so the whole commit did nothing.
+
+    ``positions`` are indices into the commit's writes, at least one of those refused; empty where only ``constraint``, the
+    name of a secondary constraint, is known.
+    """
+
+    def __init__(self, positions: tuple[int, ...] = (), constraint: str | None = None) -> None:
+        super().__init__(f"refused: {positions or constraint}")
+        self.args = (positions, constraint)
+        self.positions = positions
+        self.constraint = constraint
+
+
+class CommitUnknown(CommitFailed):
+    """The answer to a commit was lost: it happened, or did not, or will happen later."""
+
+
+def every_error(root: type[SemelError] = SemelError) -> list[type[SemelError]]:
+    """Return the errors that a caller can meet, in the order of the tree."""
+    found: list[type[SemelError]] = []
+    for kind in root.__subclasses__():
+        if not issubclass(kind, CommitFailed):
+            found += [] if kind is StoreError else [kind]
+            found += every_error(kind)
+    return found

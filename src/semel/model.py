@@ -1,0 +1,278 @@
+"""The records Semel keeps, all immutable, and the values they are made of.
+
+A record is named by its type and its key (the fields in ``KEY``, in that order). ``version`` is the token of the commit that
+wrote it, 64 random bits and never a counter, so a record that was deleted and inserted again never matches an old version;
+0 means that it was never stored. Times are aware UTC datetimes with microseconds. ``due_at`` is the moment from which upkeep
+has something to do with the record, ``None`` for never.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, ClassVar, NamedTuple, Self
+
+import msgspec
+
+from semel.states import Door, IdentityState, RegistrationState
+
+__all__ = [
+    "RECORD_TYPES",
+    "Account",
+    "Identifier",
+    "Identity",
+    "Key",
+    "KeyRecord",
+    "Name",
+    "OutboxEvent",
+    "Profile",
+    "Record",
+    "Registration",
+    "Secret",
+    "SessionFamily",
+]
+
+Key = tuple[str, ...]
+"""A record's key: the values of its key fields."""
+
+
+class Secret:
+    """A value that must not show: its text appears in no repr, format, log or pickle."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """Return the text itself; call it as late as possible."""
+        return self._value
+
+    def __repr__(self) -> str:
+        """Show that there is something, and nothing of it."""
+        return "Secret(…)"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Refuse to be pickled: what is pickled is written somewhere."""
+        message = "a Secret is never pickled"
+        raise TypeError(message)
+
+
+class Name(NamedTuple):
+    """What an identifier is: its kind (``email``, ``username``, ``phone``, ``federated``) and its canonical value."""
+
+    kind: str
+    value: str
+
+
+class Profile(msgspec.Struct, frozen=True):
+    """What an account will say of its person, as canonicalised and checked; a registration in flight carries it."""
+
+    email: str | None = None
+    """As shown to people; its canonical form is the identifier."""
+    username: str | None = None
+    """As shown to people."""
+    phone: str | None = None
+    """In E.164."""
+    full_name: str | None = None
+    role: str | None = None
+    roles: tuple[str, ...] = ()
+    attributes: str = "{}"
+    """A JSON object, as text."""
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """What a store keeps: immutable, with a key, a version and perhaps a moment when upkeep should look at it."""
+
+    TYPE: ClassVar[str]
+    """The record type's name, which orders the writes of a commit."""
+    KEY: ClassVar[tuple[str, ...]]
+    """The fields that make the key."""
+
+    due_at: datetime | None = None
+    version: int = 0
+
+    @property
+    def key(self) -> Key:
+        """The values of the key fields."""
+        return tuple(getattr(self, field) for field in self.KEY)
+
+    def but(self, **changes: Any) -> Self:  # noqa: ANN401 - the fields differ in type
+        """Return this record with some fields changed."""
+        return msgspec.structs.replace(self, **changes)
+
+
+class Account(Record, frozen=True, kw_only=True):
+    """The application's row for a person. Whatever is written for an account replaces this record in the same commit."""
+
+    TYPE: ClassVar[str] = "account"
+    KEY: ClassVar[tuple[str, ...]] = ("id",)
+
+    id: str
+    """A UUID7 chosen by the registration; the identity's id as well, wherever the provider lets us choose."""
+    email: str | None = None
+    """As shown to people."""
+    email_canonical: str | None = None
+    """Unique; what the identifier of kind ``email`` says."""
+    username: str | None = None
+    """As shown to people."""
+    username_canonical: str | None = None
+    """Unique; what the identifier of kind ``username`` says."""
+    full_name: str | None = None
+    role: str | None = None
+    roles: tuple[str, ...] = ()
+    is_active: bool = True
+    onboarding_completed: bool = False
+    attributes: str = "{}"
+    """A JSON object, as text; its size is limited by a setting."""
+    created_at: datetime
+    updated_at: datetime
+    last_sign_in_at: datetime | None = None
+    epoch: int = 0
+    """Raised to end all sessions and outstanding tokens at once: those of an older epoch are dead."""
+    identifiers: tuple[Name, ...] = ()
+    """What the account owns, the deciding one first, so that its end finds all of it without an index."""
+    registration: str
+    """The key of the registration that made it."""
+    sessions: tuple[str, ...] = ()
+    """The ids of its session families."""
+
+
+class Identifier(Record, frozen=True, kw_only=True):
+    """A canonical value that leads to at most one account. Its key is the referee of every race."""
+
+    TYPE: ClassVar[str] = "identifier"
+    KEY: ClassVar[tuple[str, ...]] = ("kind", "value")
+
+    kind: str
+    value: str
+    """Canonical."""
+    account_id: str | None = None
+    """The account that owns it; ``None`` while a registration holds it."""
+    attempt_id: str
+    """The id that the attempt of the registration chose; the owner's id once it is owned."""
+    registration: str
+    """The key of the registration that holds it, or made its owner."""
+    proved: bool = False
+    """Whether somebody proved that it is theirs (a clicked link, an authoritative issuer)."""
+    canonical_version: int
+    """The version of the canonicaliser that made ``value``."""
+
+    @property
+    def name(self) -> Name:
+        """Kind and value."""
+        return Name(self.kind, self.value)
+
+    @property
+    def owned(self) -> bool:
+        """Whether an account owns it; else a registration in flight holds it."""
+        return self.account_id is not None
+
+
+class Identity(Record, frozen=True, kw_only=True):
+    """Our one record of an identity id; its state decides the identity's fate (see ``IdentityState``)."""
+
+    TYPE: ClassVar[str] = "identity"
+    KEY: ClassVar[tuple[str, ...]] = ("id",)
+
+    id: str
+    state: IdentityState
+    provider_id: str | None = None
+    """The provider's own id, where it differs from ours and is known."""
+    registration: str | None = None
+    """The key of the registration that holds it, while held."""
+    credential: str | None = None
+    """The password hash, with the embedded provider only."""
+    look_until: datetime | None = None
+    """While condemned: until when a create of ours could still land, so how long upkeep looks again."""
+    tries: int = 0
+    """How often upkeep has tried to remove it without an answer; sets the back-off."""
+
+
+class Registration(Record, frozen=True, kw_only=True):
+    """The durable record of one intent to create an account; also its idempotency record (see ``RegistrationState``)."""
+
+    TYPE: ClassVar[str] = "registration"
+    KEY: ClassVar[tuple[str, ...]] = ("id",)
+
+    id: str
+    """Derived from the caller's scope and idempotency key by SHA-256; random where there was no key."""
+    state: RegistrationState
+    door: Door
+    keyed: bool
+    """Whether the caller gave an idempotency key."""
+    account_id: str
+    """The UUID7 that this attempt chose."""
+    fingerprint: str
+    """An HMAC over the payload as the caller gave it, without secrets."""
+    owner: str | None = None
+    """The worker that has the lease, while pending."""
+    lease_until: datetime | None = None
+    """While pending; ``due_at`` is this and the allowed skew."""
+    created_at: datetime
+    """When this attempt began."""
+    completed_at: datetime | None = None
+    identifiers: tuple[Name, ...] = ()
+    """What this attempt holds, while pending; afterwards the account lists it."""
+    proved: bool = False
+    """Whether its deciding identifier is proved."""
+    profile: Profile | None = None
+    """What the account will say, while pending: at rest a registration keeps no personal value."""
+    failure: str | None = None
+    """The stable error code of why it failed."""
+
+
+class SessionFamily(Record, frozen=True, kw_only=True):
+    """One sign-in and all refresh tokens that descend from it."""
+
+    TYPE: ClassVar[str] = "session"
+    KEY: ClassVar[tuple[str, ...]] = ("id",)
+
+    id: str
+    account_id: str
+    epoch: int
+    """The account's epoch at sign-in; the family is dead once the account's is higher."""
+    leaves: str
+    """The live refresh tokens, as JSON: see ``semel.sessions``. Hashes only."""
+    created_at: datetime
+    expires_at: datetime
+
+
+class KeyRecord(Record, frozen=True, kw_only=True):
+    """A secret that Semel made for itself once: a signing key, or the key of the fingerprints."""
+
+    TYPE: ClassVar[str] = "key"
+    KEY: ClassVar[tuple[str, ...]] = ("id",)
+
+    id: str
+    """Purpose and number, such as ``signing/1``: fixed, so that two servers starting at once make one."""
+    algorithm: str
+    secret: str
+    """The key, wrapped with ``SEMEL_SECRET_KEY`` where one is given."""
+    wrapped: bool
+    created_at: datetime
+
+
+class OutboxEvent(Record, frozen=True, kw_only=True):
+    """A side effect to deliver at least once; written in the commit that it tells of."""
+
+    TYPE: ClassVar[str] = "event"
+    KEY: ClassVar[tuple[str, ...]] = ("id",)
+
+    id: str
+    """The delivery id, stable over retries: the account's id and the event's kind, so each exists once."""
+    kind: str
+    """Such as ``account.created``."""
+    account_id: str
+    created_at: datetime
+
+
+RECORD_TYPES: tuple[type[Record], ...] = (
+    Account,
+    OutboxEvent,
+    Identifier,
+    Identity,
+    KeyRecord,
+    Registration,
+    SessionFamily,
+)
+"""Every record type, in the order of their names: the order in which writes are applied."""

@@ -1,0 +1,102 @@
+"""The states of the durable records and the allowed transitions between them. Pure values; every write obeys them.
+
+Each state says how a record gets in, who takes it out, what a crash leaves and how long it is kept.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+__all__ = ["DOORS_THAT_CONVERGE", "TRANSITIONS", "Door", "IdentityState", "RegistrationState", "allowed"]
+
+
+class RegistrationState(StrEnum):
+    """Where one intent to create an account stands."""
+
+    PENDING = "pending"
+    """In by commit 1, or by a lease that is taken over. Out by commit 2, by a final refusal, or by rescue. A crash leaves held
+    identifiers and a held identity; rescue, the same caller's retry or the next newcomer ends it. Kept until then."""
+
+    COMPLETED = "completed"
+    """In by commit 2 (with the embedded provider by the only commit). Out by the account's end, or by retention after
+    ``completed_kept`` (30 days). Until then its key gives the same answer again."""
+
+    WITHDRAWN = "withdrawn"
+    """In by the commit that ends the account. Out by retention, as for completed; until then its key answers 410."""
+
+    FAILED = "failed"
+    """In by the failing commit, or by a refusal that is answered after a doubt. Holds nothing. Out by the same key again (a new
+    attempt with a new id), or by retention after ``failed_kept`` (7 days)."""
+
+
+class IdentityState(StrEnum):
+    """The fate of one identity; there is one record for each identity id that was ever meant to exist."""
+
+    HELD = "held"
+    """In by commit 1. A create may have been sent. Out by commit 2, by the failing commit, or deleted with it where no create can
+    have been sent."""
+
+    OWNED = "owned"
+    """In by commit 2, by the only commit of the embedded provider, or by self-heal at sign-in. Out by the account's end."""
+
+    CONDEMNED = "condemned"
+    """A removal: the identity must not exist at the provider. In by the failing commit or the account's end. Upkeep deletes the
+    identity and looks again until no create of ours can still land, and only then forgets the record."""
+
+
+class Door(StrEnum):
+    """A way in. It decides what a taken identifier means: refuse, or converge on the owner."""
+
+    SIGNUP = "signup"
+    ADMIN = "admin"
+    FEDERATED = "federated"
+    SIGN_IN = "sign_in"
+    """Self-heal: an identity of the provider that signs in and has no account yet."""
+
+
+DOORS_THAT_CONVERGE: Final = frozenset({Door.FEDERATED})
+"""Doors at which the owner of a proved deciding identifier is the answer, not a conflict."""
+
+_R, _I = RegistrationState, IdentityState
+
+TRANSITIONS: Final[dict[type[StrEnum], frozenset[tuple[StrEnum | None, StrEnum | None]]]] = {
+    RegistrationState: frozenset(
+        {
+            (None, _R.PENDING),
+            (None, _R.COMPLETED),
+            (None, _R.FAILED),
+            (_R.PENDING, _R.PENDING),
+            (_R.PENDING, _R.COMPLETED),
+            (_R.PENDING, _R.FAILED),
+            (_R.FAILED, _R.PENDING),
+            (_R.FAILED, _R.COMPLETED),
+            (_R.FAILED, _R.FAILED),
+            (_R.COMPLETED, _R.WITHDRAWN),
+            (_R.COMPLETED, None),
+            (_R.FAILED, None),
+            (_R.WITHDRAWN, None),
+        }
+    ),
+    IdentityState: frozenset(
+        {
+            (None, _I.HELD),
+            (None, _I.OWNED),
+            (_I.HELD, _I.OWNED),
+            (_I.HELD, _I.CONDEMNED),
+            (_I.HELD, None),
+            (_I.OWNED, _I.OWNED),
+            (_I.OWNED, _I.CONDEMNED),
+            (_I.OWNED, None),
+            (_I.CONDEMNED, _I.CONDEMNED),
+            (_I.CONDEMNED, None),
+        }
+    ),
+}
+"""Allowed steps; ``None`` stands for absent."""
+
+
+def allowed(before: StrEnum | None, after: StrEnum | None) -> bool:
+    """Tell whether a record may go from one state to the other; both of one kind, ``None`` for absent."""
+    kind = type(before) if before is not None else type(after)
+    return (before, after) in TRANSITIONS.get(kind, frozenset())  # type: ignore[arg-type]

@@ -1,0 +1,1 @@
+"""Stores: implementations of ``semel.ports.Store``. They know records, and name no state."""

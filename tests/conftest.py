@@ -1,0 +1,40 @@
+"""What every test may ask for: how much to do, and real servers."""
+
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import settings
+
+from tests.scale import SCALE, Scale
+from tests.services import PostgresServer, pgbouncer, postgres_server
+
+# Never a deadline: no test here judges absolute time. The normal run is the same each time; the full one explores.
+settings.register_profile("normal", deadline=None, derandomize=True)
+settings.register_profile("full", deadline=None, max_examples=2000, print_blob=True)
+settings.load_profile(SCALE.name)
+
+
+@pytest.fixture(scope="session")
+def scale() -> Scale:
+    return SCALE
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """One server for the process that runs the tests."""
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_database(postgres: PostgresServer) -> Iterator[str]:
+    """The URL of an empty database. A connection that outlives its test fails the test."""
+    with postgres.database() as url:
+        yield url
+
+
+@pytest.fixture
+def pgbouncer_database(postgres_database: str) -> Iterator[str]:
+    """The URL of the same database through PgBouncer in transaction mode."""
+    with pgbouncer(postgres_database) as url:
+        yield url

@@ -1,0 +1,217 @@
+"""Real servers for tests and benchmarks: a private PostgreSQL cluster, and PgBouncer in front of it.
+
+Both listen on the loopback address alone, on free ports, and live in a directory of their own. They end with the thread
+that started them, however that ends: start them from the main one. ``fsync`` is on: what is measured and cut off here
+is what a disk really holds.
+"""
+
+import asyncio
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+
+T = TypeVar("T")
+
+START_SECONDS = 60.0
+STOP_SECONDS = 30.0
+ROLE = "semel"
+
+POSTGRES_SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "max_connections": "200",
+    "max_wal_size": "4GB",
+    "checkpoint_timeout": "1h",
+    "jit": "off",
+    "timezone": "UTC",
+}
+
+
+@dataclass(frozen=True)
+class PostgresServer:
+    """A PostgreSQL server whose role may create databases. ``log`` is its log file where the server is ours."""
+
+    url: str = field(repr=False)
+    log: Path | None = None
+
+    def database_url(self, name: str) -> str:
+        return urlunsplit(urlsplit(self.url)._replace(path=f"/{name}"))
+
+    @contextmanager
+    def database(self) -> Iterator[str]:
+        """Make an empty database, yield its URL, drop it. A connection still open to it then is an error."""
+        name = f"semel_{secrets.token_hex(6)}"
+        run_apart(self._execute(f"CREATE DATABASE {name}"))
+        try:
+            yield self.database_url(name)
+        finally:
+            run_apart(self._drop(name))
+
+    async def _drop(self, name: str) -> None:
+        try:
+            # Without FORCE the server waits five seconds for others to leave, then names what it met.
+            await self._execute(f"DROP DATABASE {name}")
+        except asyncpg.ObjectInUseError as error:
+            await self._execute(f"DROP DATABASE {name} WITH (FORCE)")
+            message = f"connections to the test's database were left open: {error.detail}"
+            raise AssertionError(message) from error
+
+    async def _execute(self, statement: str) -> None:
+        connection = await asyncpg.connect(self.url)
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+
+@contextmanager
+def postgres_server() -> Iterator[PostgresServer]:
+    """Yield the server of ``SEMEL_TEST_POSTGRES_URL``, or start a private one and stop it afterwards."""
+    if url := os.environ.get("SEMEL_TEST_POSTGRES_URL"):
+        yield PostgresServer(url)
+        return
+    programs = _postgres_programs()
+    with _directory("semel-postgres-") as directory:
+        password, port = secrets.token_hex(16), free_port()
+        _initialise(programs, directory, password)
+        log = directory / "log"
+        command = [str(programs / "postgres"), "-D", str(directory / "data"), "-k", str(directory), "-p", str(port)]
+        for name, value in POSTGRES_SETTINGS.items():
+            command += ["-c", f"{name}={value}"]
+        url = f"postgresql://{ROLE}:{password}@127.0.0.1:{port}/postgres"
+        with _running(command, log, url, stop=signal.SIGINT):
+            yield PostgresServer(url, log)
+
+
+@contextmanager
+def pgbouncer(url: str, *, pool_size: int = 5) -> Iterator[str]:
+    """Start PgBouncer in transaction mode before the database of ``url``; yield the URL that leads through it."""
+    program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
+    if program is None:
+        message = "pgbouncer is missing: run scripts/install-test-services"
+        raise RuntimeError(message)
+    behind, port = urlsplit(url), free_port()
+    name = behind.path.removeprefix("/")
+    settings = f"""\
+[databases]
+{name} = host={behind.hostname} port={behind.port or 5432} user={behind.username} password={behind.password or ""}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+unix_socket_dir =
+auth_type = any
+pool_mode = transaction
+default_pool_size = {pool_size}
+max_client_conn = 500
+"""
+    with _directory("semel-pgbouncer-") as directory:
+        (directory / "pgbouncer.ini").write_text(settings)
+        through = f"postgresql://{behind.username}@127.0.0.1:{port}/{name}?pooler=transaction"
+        command = [program, "--quiet", str(directory / "pgbouncer.ini")]
+        with _running(command, directory / "log", through.partition("?")[0], stop=signal.SIGTERM):
+            yield through
+
+
+def run_apart(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end on a loop and in a thread of its own, so that the caller may have a loop running."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _postgres_programs() -> Path:
+    """Return the directory of the newest PostgreSQL that is installed."""
+    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[4]))
+    found = debian[-1] if debian else shutil.which("postgres")
+    if found is None:
+        message = "postgresql is missing: run scripts/install-test-services, or set SEMEL_TEST_POSTGRES_URL"
+        raise RuntimeError(message)
+    return Path(found).parent
+
+
+@contextmanager
+def _directory(prefix: str) -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix=prefix) as name:
+        directory = Path(name)
+        if (user := _other_user()) is not None:
+            os.chown(directory, user.pw_uid, user.pw_gid)
+        yield directory
+
+
+def _initialise(programs: Path, directory: Path, password: str) -> None:
+    secret = directory / "password"
+    secret.write_text(password)
+    command = [str(programs / "initdb"), "-D", str(directory / "data"), "-U", ROLE, "-A", "scram-sha-256"]
+    command += ["--pwfile", str(secret), "-E", "UTF8", "--locale", "C", "--no-sync"]
+    made = subprocess.run(_owned(command, signal.SIGTERM), cwd=directory, capture_output=True, text=True, check=False)
+    secret.unlink()
+    if made.returncode:
+        raise RuntimeError(made.stdout + made.stderr)
+
+
+@contextmanager
+def _running(command: list[str], log: Path, url: str, *, stop: signal.Signals) -> Iterator[None]:
+    """Run a server from when it answers at the URL until the block ends."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(_owned(command, stop), cwd=log.parent, stdout=output, stderr=output)
+    try:
+        _wait_for_answer(process, url, log)
+        yield
+    finally:
+        process.send_signal(stop)
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_for_answer(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            run_apart(_greet(url))
+        except (OSError, asyncpg.CannotConnectNowError) as error:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(log.read_text()) from error
+            time.sleep(0.02)
+        else:
+            return
+
+
+async def _greet(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    await connection.close()
+
+
+def _owned(command: list[str], stop: signal.Signals) -> list[str]:
+    """Return the command so that it runs as a user PostgreSQL accepts, and is stopped when its parent dies."""
+    prefix = ["setpriv", "--pdeathsig", stop.name.removeprefix("SIG")]
+    if (user := _other_user()) is not None:
+        prefix += [f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+    return [*prefix, "--", *command]
+
+
+def _other_user() -> pwd.struct_passwd | None:
+    """Return the user for the servers, which refuse to run as root; ``None`` for whoever runs the tests."""
+    return pwd.getpwnam("postgres") if os.geteuid() == 0 else None

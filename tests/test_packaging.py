@@ -1,0 +1,86 @@
+"""The wheel, installed with each extra alone, brings what it promises and no more."""
+
+import subprocess
+import sys
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+# Where a module needs an extra. All others are the core's, and import without any.
+EXTRA_OF = {
+    "semel.http": "server",
+    "semel.stores.postgres": "postgres",
+}
+
+
+@dataclass(frozen=True)
+class Promise:
+    """What an installation brings: the modules of the ``extras``, and of others' packages neither more nor less."""
+
+    requirement: str
+    extras: frozenset[str] = frozenset()
+    present: frozenset[str] = frozenset()
+    absent: frozenset[str] = frozenset()
+
+
+PROMISES = [
+    Promise("semel", absent=frozenset({"fastapi", "uvicorn", "asyncpg"})),
+    Promise("semel[server]", frozenset({"server"}), frozenset({"fastapi", "uvicorn"}), frozenset({"asyncpg"})),
+    Promise("semel[postgres]", frozenset({"postgres"}), frozenset({"asyncpg"}), frozenset({"fastapi", "uvicorn"})),
+    Promise("semel[all]", frozenset({"server", "postgres"}), frozenset({"fastapi", "uvicorn", "asyncpg"})),
+]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("wheel")
+    run(sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(directory))
+    (built,) = directory.glob("*.whl")
+    return built
+
+
+def test_the_wheel_is_typed_licensed_and_holds_the_package_alone(wheel: Path) -> None:
+    """Type checkers find the marker, lawyers the licence, and nobody the tests."""
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert "semel/py.typed" in names
+    assert any(name.endswith("licenses/LICENSE") for name in names)
+    assert {name.partition("/")[0].partition("-")[0] for name in names} == {"semel"}
+
+
+@pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise.requirement)
+def test_an_extra_alone_brings_what_it_promises(promise: Promise, wheel: Path, tmp_path: Path) -> None:
+    """Every module whose extra is installed imports; packages of the other extras are not there."""
+    python = install(promise.requirement, wheel, tmp_path)
+    run(python, "-I", "-c", "".join(f"import {name}\n" for name in promised(promise.extras, wheel)))
+    for package in promise.present | promise.absent:
+        spec = run(python, "-I", "-c", f"import importlib.util; print(importlib.util.find_spec({package!r}))").strip()
+        assert (spec == "None") == (package in promise.absent), f"{promise.requirement}: {package}"
+
+
+def install(requirement: str, wheel: Path, directory: Path) -> str:
+    """Install the wheel at the locked versions into an environment of its own; return its interpreter."""
+    python = str(directory / "bin" / "python")
+    run(sys.executable, "-m", "uv", "venv", "--quiet", "--python", sys.executable, str(directory), "--allow-existing")
+    locked = str(ROOT / "requirements" / "run.txt")
+    wanted = f"{requirement} @ {wheel.as_uri()}"
+    run(sys.executable, "-m", "uv", "pip", "install", "--quiet", "--python", python, "--constraints", locked, wanted)
+    return python
+
+
+def promised(extras: frozenset[str], wheel: Path) -> list[str]:
+    """Return the wheel's modules that need no extra but these."""
+    files = [Path(name) for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".py")]
+    names = sorted(".".join(file.with_suffix("").parts).removesuffix(".__init__") for file in files)
+    missing = tuple(module for module, extra in EXTRA_OF.items() if extra not in extras)
+    return [name for name in names if not any(f"{name}.".startswith(f"{module}.") for module in missing)]
+
+
+def run(*command: str) -> str:
+    """Run a command at the project's root; one that fails shows all it said."""
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout

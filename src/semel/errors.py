@@ -8,7 +8,7 @@
     ├── IdentityAlreadyExists        identity_already_exists  409
     ├── IdempotencyKeyReused         idempotency_key_reused   422
     ├── RegistrationInFlight         registration_in_flight   409
-    ├── RegistrationUnknown          registration_unknown     503
+    ├── OutcomeUnknown               outcome_unknown          503
     ├── RegistrationWithdrawn        registration_withdrawn   410
     ├── ApplicationRefused           application_refused      409
     ├── ProviderRefused              provider_refused         422
@@ -50,11 +50,11 @@ __all__ = [
     "InvalidInput",
     "InvalidToken",
     "NotFound",
+    "OutcomeUnknown",
     "Overloaded",
     "ProviderRefused",
     "ProviderUnavailable",
     "RegistrationInFlight",
-    "RegistrationUnknown",
     "RegistrationWithdrawn",
     "SemelError",
     "StoreError",
@@ -144,10 +144,10 @@ class RegistrationInFlight(SemelError):
     title = "A registration with these details is in progress"
 
 
-class RegistrationUnknown(SemelError):
-    """Whether the registration happened is not known yet; the same request with the same key finds out, or upkeep does."""
+class OutcomeUnknown(SemelError):
+    """Whether it happened is not known yet; the same request (with the same key) finds out, or upkeep does."""
 
-    code = "registration_unknown"
+    code = "outcome_unknown"
     status = 503
     title = "The outcome is not known yet"
 

@@ -1,0 +1,62 @@
+"""Deleting an account: with it go its identifiers, its identity, its sessions, and the answer of its key."""
+
+from __future__ import annotations
+
+from semel.errors import NotFound, OutcomeUnknown, StoreInconsistent
+from semel.model import Account, Identifier, Identity, Registration, SessionFamily
+from semel.ports import Found, Ref
+from semel.protocol import commits
+from semel.protocol.commits import Owned
+from semel.protocol.engine import Engine
+from semel.states import IdentityState, RegistrationState
+
+__all__ = ["delete_account"]
+
+
+async def delete_account(engine: Engine, account_id: str) -> None:
+    """End the account in one commit; at a remote provider the identity is removed at once if possible, else by upkeep.
+
+    From then on its idempotency key answers 410 until retention. Raises ``NotFound``, ``OutcomeUnknown``, ``StoreInconsistent``
+    or another ``StoreError``.
+    """
+    for _ in range(engine.options.rounds):
+        owned = await _owned(engine, account_id)
+        embedded = engine.embedded is not None
+        writes = commits.account_end(owned, engine.clock.now(), engine.options, embedded=embedded)
+        if (await engine.put(writes)).done:
+            engine.events.emit("account.deleted", {"account": account_id})
+            await _remove_now(engine, account_id)
+            return
+    raise OutcomeUnknown(retry_after=engine.options.wait)
+
+
+async def _owned(engine: Engine, account_id: str) -> Owned:
+    account = await engine.store.get(Account, (account_id,))
+    if account is None:
+        raise NotFound
+    refs = [
+        Ref(Identity, (account_id,)),
+        Ref(Registration, (account.registration,)),
+        *(Ref(Identifier, name) for name in account.identifiers),
+        *(Ref(SessionFamily, (session,)) for session in account.sessions),
+    ]
+    identity, registration, *others = await engine.store.get_many(refs)
+    if not isinstance(identity, Identity) or identity.state is not IdentityState.OWNED:
+        raise StoreInconsistent(registration_id=account_id)
+    theirs = isinstance(registration, Registration) and registration.account_id == account_id
+    completed = theirs and registration.state is RegistrationState.COMPLETED
+    return Owned(
+        account,
+        identity,
+        tuple(one for one in others if isinstance(one, Identifier) and one.account_id == account_id),
+        tuple(one for one in others if isinstance(one, SessionFamily) and one.account_id == account_id),
+        registration if completed and isinstance(registration, Registration) else None,
+    )
+
+
+async def _remove_now(engine: Engine, account_id: str) -> None:
+    """Ask the provider at once; whatever it answers, the durable removal looks again."""
+    if engine.remote is not None:
+        found = await engine.remote.find(account_id)
+        if isinstance(found, Found):
+            await engine.remote.delete(found.provider_id)

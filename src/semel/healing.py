@@ -1,0 +1,114 @@
+"""Signing in at a remote provider, and self-heal: an identity that signs in and has no account is given one."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import cast
+
+from semel import canonical
+from semel.errors import (
+    AccountInactive,
+    FieldError,
+    InvalidCredentials,
+    OutcomeUnknown,
+    ProviderUnavailable,
+    UserAlreadyExists,
+)
+from semel.model import Account, Identifier, Identity, Profile, Secret
+from semel.ports import Absent, Found, Ref, Replace, Sessions, Tokens, Unknown
+from semel.protocol import commits
+from semel.protocol.commits import Ask
+from semel.protocol.ending import past
+from semel.protocol.engine import Engine, Outcome
+from semel.states import Door, IdentityState
+
+__all__ = ["SignInDoor"]
+
+_TAKEN = FieldError("email", "already_registered", "Email is already registered with another sign-in")
+
+
+class SignInDoor:
+    """Sign-in at a remote provider: the sessions are the provider's; the account, the gate and self-heal are ours."""
+
+    def __init__(self, engine: Engine, sessions: Sessions, *, allow_special_use: bool) -> None:
+        self._engine = engine
+        self._sessions = sessions
+        self._allow_special_use = allow_special_use
+
+    async def sign_in(self, email: str, password: Secret) -> tuple[Account, Tokens]:
+        """Return the account and the provider's tokens; makes the account where the identity has none.
+
+        Raises ``InvalidInput``, ``InvalidCredentials``, ``AccountInactive``, ``ProviderUnavailable``, ``UserAlreadyExists`` where
+        the email belongs to an account with another identity, ``RegistrationInFlight``, ``OutcomeUnknown`` or a ``StoreError``.
+        """
+        engine = self._engine
+        address = canonical.email(email, allow_special_use=self._allow_special_use).name.value
+        deadline = engine.later(engine.options.wait)
+        for _ in range(engine.options.rounds):
+            said = await self._sessions.sign_in(address, password)
+            if isinstance(said, Absent):
+                engine.events.emit("sign_in.failed", {"door": Door.SIGN_IN})
+                raise InvalidCredentials
+            if isinstance(said, Unknown):
+                raise ProviderUnavailable(retry_after=said.retry_after or engine.options.provider_timeout)
+            account = await self._account(said.identity, deadline)
+            if account is not None:
+                return await self._seen(account), said.tokens
+        raise OutcomeUnknown(retry_after=engine.options.wait)
+
+    async def _account(self, identity: Found, deadline: datetime) -> Account | None:
+        """Return the identity's account, made now if it has none. ``None``: sign in again and look."""
+        refs = [Ref(Identity, (identity.identity_id,)), Ref(Account, (identity.identity_id,))]
+        record, account = await self._engine.store.get_many(refs)
+        if record is None:
+            return await self._heal(identity, deadline)
+        record = cast("Identity", record)
+        if record.state is IdentityState.HELD:
+            await past(self._engine, record.registration or "", deadline)
+            return None
+        if record.state is IdentityState.CONDEMNED:
+            raise InvalidCredentials
+        if account is None:
+            return None
+        if not cast("Account", account).is_active:
+            raise AccountInactive
+        return cast("Account", account)
+
+    async def _heal(self, identity: Found, deadline: datetime) -> Account | None:
+        """Make the account by the same commit as any door: the identity's record is what a removal cannot get past."""
+        engine = self._engine
+        if identity.email is None:
+            raise InvalidCredentials
+        address = canonical.email(identity.email, allow_special_use=self._allow_special_use)
+        ask = Ask(
+            registration=f"heal/{identity.identity_id}",
+            keyed=True,
+            door=Door.SIGN_IN,
+            fingerprint="",
+            names=(address.name,),
+            proved=False,
+            profile=Profile(email=address.shown),
+        )
+        fresh = Identity(id=identity.identity_id, state=IdentityState.HELD, provider_id=identity.provider_id)
+        account, writes = commits.whole(ask, fresh, None, engine.clock.now(), engine.options)
+        put = await engine.put(writes)
+        if put.done:
+            engine.events.emit("account.healed", {"account": account.id})
+            return account.but(version=put.token)
+        if put.outcome is Outcome.REFUSED:
+            await self._past_owner(address, identity, deadline)
+        return None
+
+    async def _past_owner(self, address: canonical.Canonical, identity: Found, deadline: datetime) -> None:
+        taken = await self._engine.store.get(Identifier, address.name)
+        if taken is None or taken.attempt_id == identity.identity_id:
+            return
+        if taken.owned:
+            raise UserAlreadyExists(errors=(_TAKEN,))
+        await past(self._engine, taken.registration, deadline)
+
+    async def _seen(self, account: Account) -> Account:
+        """Write the time of the sign-in, unless somebody else changes the account just now: theirs is as recent."""
+        seen = account.but(last_sign_in_at=self._engine.clock.now())
+        put = await self._engine.put([Replace(seen)])
+        return seen.but(version=put.token) if put.done else account

@@ -1,0 +1,153 @@
+"""What a caller asks for, and how it becomes an ``Ask``: canonicalised, checked, fingerprinted. No I/O."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from semel import canonical, passwords
+from semel.errors import FieldError, InvalidInput
+from semel.model import Name, Profile, Secret
+from semel.protocol.commits import Ask
+from semel.protocol.engine import Engine
+from semel.states import Door
+
+__all__ = ["Intent", "Policy", "prepare"]
+
+T = TypeVar("T")
+
+KEY_LENGTH = range(16, 256)
+"""How long an idempotency key may be, in characters: anonymous callers share one scope, so theirs must be unguessable."""
+
+
+class Intent(msgspec.Struct, frozen=True, kw_only=True):
+    """One intent to create an account, as the caller gave it."""
+
+    door: Door = Door.SIGNUP
+    email: str | None = None
+    password: Secret | None = None
+    username: str | None = None
+    phone: str | None = None
+    federated: tuple[str, str] | None = None
+    """Issuer and subject of a verified token."""
+    full_name: str | None = None
+    role: str | None = None
+    roles: tuple[str, ...] = ()
+    attributes: Mapping[str, Any] = {}
+    idempotency_key: str | None = None
+    scope: str = "anonymous"
+    """Who calls; keys of different scopes never meet."""
+    proved: bool = False
+    """Whether the caller has verified that the deciding identifier is the person's own."""
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    """What an account may be made of."""
+
+    roles: frozenset[str] = frozenset({"Creator", "Member"})
+    """The roles that a sign-up may ask for: never an administrator's."""
+    default_role: str = "Member"
+    attributes_max_bytes: int = 16_384
+    allow_special_use: bool = False
+    """Whether emails under special-use domains (RFC 6761) are taken, as in development."""
+
+
+class _Faults:
+    """Collects what is wrong, so that one answer names every field."""
+
+    def __init__(self) -> None:
+        self.errors: list[FieldError] = []
+
+    def tried(self, make: Callable[[], T]) -> T | None:
+        try:
+            return make()
+        except InvalidInput as error:
+            self.errors.extend(error.errors)
+            return None
+
+    def add(self, field: str, code: str, message: str) -> None:
+        self.errors.append(FieldError(field, code, message))
+
+
+def prepare(engine: Engine, policy: Policy, intent: Intent) -> Ask:
+    """Canonicalise, check and fingerprint. Raises ``InvalidInput`` that names every field at fault."""
+    faults = _Faults()
+    names, shown = _identifiers(intent, policy, faults)
+    profile = _profile(intent, policy, shown, faults)
+    _check_key(intent, faults)
+    _check_password(intent, names, faults)
+    if not names and not faults.errors:
+        faults.add("email", "required", "Give an email")
+    if faults.errors or profile is None:
+        raise InvalidInput(errors=tuple(faults.errors))
+    key = intent.idempotency_key
+    return Ask(
+        registration=_registration_id(intent.scope, key) if key is not None else engine.ids.uuid(),
+        keyed=key is not None,
+        door=intent.door,
+        fingerprint=engine.fingerprint(_payload(intent)),
+        names=tuple(names),
+        proved=intent.proved,
+        profile=profile,
+    )
+
+
+def _registration_id(scope: str, key: str) -> str:
+    return hashlib.sha256(msgspec.json.encode([scope, key])).hexdigest()
+
+
+def _payload(intent: Intent) -> bytes:
+    """Return the payload as the caller gave it, without secrets and without its key: the same value, the same bytes."""
+    fields = msgspec.structs.asdict(intent)
+    del fields["password"], fields["idempotency_key"]
+    return msgspec.json.encode(fields, order="deterministic")
+
+
+def _identifiers(intent: Intent, policy: Policy, faults: _Faults) -> tuple[list[Name], dict[str, str]]:
+    """Return the identifiers, the deciding one first, and what people are shown of each kind."""
+    makers: list[tuple[object, Callable[[], canonical.Canonical]]] = [
+        (intent.federated, lambda: canonical.federated(*(intent.federated or ("", "")))),
+        (intent.email, lambda: canonical.email(intent.email or "", allow_special_use=policy.allow_special_use)),
+        (intent.username, lambda: canonical.username(intent.username or "")),
+        (intent.phone, lambda: canonical.phone(intent.phone or "")),
+    ]
+    made = [faults.tried(make) for given, make in makers if given is not None]
+    found = [one for one in made if one is not None]
+    return [one.name for one in found], {one.name.kind: one.shown for one in found}
+
+
+def _profile(intent: Intent, policy: Policy, shown: dict[str, str], faults: _Faults) -> Profile | None:
+    role = intent.role if intent.role is not None else policy.default_role
+    if intent.door is Door.SIGNUP and (role not in policy.roles or intent.roles):
+        faults.add("role", "not_allowed", f"Choose one of: {', '.join(sorted(policy.roles))}")
+    full_name = intent.full_name
+    if full_name is not None:
+        full_name = faults.tried(lambda: canonical.text("name", intent.full_name or "", max_length=200))
+    attributes = faults.tried(lambda: canonical.attributes(intent.attributes, max_bytes=policy.attributes_max_bytes))
+    if attributes is None:
+        return None
+    return Profile(
+        email=shown.get("email"),
+        username=shown.get("username"),
+        phone=shown.get("phone"),
+        full_name=full_name,
+        role=role,
+        roles=intent.roles or (role,),
+        attributes=attributes,
+    )
+
+
+def _check_key(intent: Intent, faults: _Faults) -> None:
+    key = intent.idempotency_key
+    if key is not None and (len(key) not in KEY_LENGTH or not key.isascii() or not key.isprintable()):
+        faults.add("Idempotency-Key", "invalid_key", "Send 16 to 255 printable ASCII characters that nobody can guess")
+
+
+def _check_password(intent: Intent, names: list[Name], faults: _Faults) -> None:
+    if intent.password is not None:
+        faults.errors.extend(passwords.check(intent.password, [name.value for name in names]))
+    elif intent.door is Door.SIGNUP:
+        faults.add("password", "required", "Give a password")

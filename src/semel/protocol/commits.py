@@ -1,0 +1,254 @@
+"""What each commit of the protocol writes: pure functions from records to writes.
+
+Commit 1 opens a registration (``opening``), commit 2 completes it (``completion``); the embedded provider needs ``only`` one.
+``failing`` releases everything a registration holds, ``account_end`` everything an account owns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+
+from semel import canonical
+from semel.model import (
+    Account,
+    Identifier,
+    Identity,
+    Name,
+    OutboxEvent,
+    Profile,
+    Registration,
+    SessionFamily,
+)
+from semel.ports import Delete, Insert, Replace, Write
+from semel.protocol.options import Options
+from semel.states import Door, IdentityState, RegistrationState
+
+__all__ = [
+    "Ask",
+    "Held",
+    "Owned",
+    "account_end",
+    "account_of",
+    "birth",
+    "completion",
+    "failed",
+    "failing",
+    "held_by",
+    "leased",
+    "opening",
+    "refused_after_doubt",
+    "whole",
+]
+
+
+class Ask(msgspec.Struct, frozen=True):
+    """One intent, canonicalised and checked, without its password: what a registration is made from."""
+
+    registration: str
+    """The registration's key."""
+    keyed: bool
+    door: Door
+    fingerprint: str
+    names: tuple[Name, ...]
+    """The identifiers, the deciding one first."""
+    proved: bool
+    profile: Profile
+
+    @property
+    def email(self) -> str | None:
+        """The canonical email, if there is one."""
+        return next((name.value for name in self.names if name.kind == "email"), None)
+
+
+class Held(msgspec.Struct, frozen=True):
+    """A pending registration and what it holds, each at the version known."""
+
+    registration: Registration
+    identity: Identity
+    identifiers: tuple[Identifier, ...]
+
+    def at(self, version: int) -> Held:
+        """Return the same as written by a commit with this token."""
+        identifiers = tuple(one.but(version=version) for one in self.identifiers)
+        return Held(self.registration.but(version=version), self.identity.but(version=version), identifiers)
+
+
+class Owned(msgspec.Struct, frozen=True):
+    """An account and all that it owns."""
+
+    account: Account
+    identity: Identity
+    identifiers: tuple[Identifier, ...]
+    sessions: tuple[SessionFamily, ...]
+    registration: Registration | None
+
+
+def leased(registration: Registration, worker: str, now: datetime, seconds: float, options: Options) -> Registration:
+    """Return the registration with a lease of so many seconds from now; it is due when the lease and the skew are over."""
+    until = now + timedelta(seconds=seconds)
+    return registration.but(owner=worker, lease_until=until, due_at=until + timedelta(seconds=options.skew))
+
+
+def _attempt(ask: Ask, account_id: str, now: datetime, state: RegistrationState) -> Registration:
+    return Registration(
+        id=ask.registration,
+        state=state,
+        door=ask.door,
+        keyed=ask.keyed,
+        account_id=account_id,
+        fingerprint=ask.fingerprint,
+        created_at=now,
+        proved=ask.proved,
+    )
+
+
+def _claim(ask: Ask, account_id: str, owner: str | None) -> tuple[Identifier, ...]:
+    return tuple(
+        Identifier(
+            kind=name.kind,
+            value=name.value,
+            account_id=owner,
+            attempt_id=account_id,
+            registration=ask.registration,
+            proved=ask.proved and name == ask.names[0],
+            canonical_version=canonical.VERSION,
+        )
+        for name in ask.names
+    )
+
+
+def held_by(ask: Ask, account_id: str, worker: str, now: datetime, options: Options) -> Held:
+    """Return what commit 1 puts there: the pending registration under a lease, its identifiers and its identity, all held."""
+    pending = _attempt(ask, account_id, now, RegistrationState.PENDING).but(identifiers=ask.names, profile=ask.profile)
+    identity = Identity(id=account_id, state=IdentityState.HELD, registration=ask.registration)
+    held = _claim(ask, account_id, None)
+    return Held(leased(pending, worker, now, options.lease, options), identity, held)
+
+
+def _put_registration(registration: Registration, before: Registration | None) -> Write:
+    """Insert it, or put it in the place of the failed attempt that was read."""
+    return Insert(registration) if before is None else Replace(registration.but(version=before.version))
+
+
+def opening(held: Held, before: Registration | None) -> list[Write]:
+    """Commit 1. ``before`` is the failed attempt under the same key that was read, if any."""
+    inserts: list[Write] = [Insert(identifier) for identifier in held.identifiers]
+    return [_put_registration(held.registration, before), *inserts, Insert(held.identity)]
+
+
+def account_of(
+    account_id: str, names: Sequence[Name], profile: Profile, registration: str, now: datetime
+) -> Account:
+    """Return the account that a registration makes."""
+    values = dict(names)
+    return Account(
+        id=account_id,
+        email=profile.email,
+        email_canonical=values.get("email"),
+        username=profile.username,
+        username_canonical=values.get("username"),
+        full_name=profile.full_name,
+        role=profile.role,
+        roles=profile.roles,
+        attributes=profile.attributes,
+        created_at=now,
+        updated_at=now,
+        identifiers=tuple(names),
+        registration=registration,
+    )
+
+
+def event(kind: str, account_id: str, now: datetime, options: Options) -> Insert:
+    """Return the outbox's record of something that happens once in an account's life; its id makes a second one impossible."""
+    kept = now + timedelta(seconds=options.events_kept)
+    return Insert(OutboxEvent(id=f"{account_id}/{kind}", kind=kind, account_id=account_id, created_at=now, due_at=kept))
+
+
+def birth(account: Account, options: Options) -> list[Write]:
+    """Return the writes that make an account, whichever door makes it."""
+    return [Insert(account), event("account.created", account.id, account.created_at, options)]
+
+
+def _completed(registration: Registration, now: datetime, options: Options) -> Registration:
+    return registration.but(
+        state=RegistrationState.COMPLETED,
+        completed_at=now,
+        owner=None,
+        lease_until=None,
+        identifiers=(),
+        profile=None,
+        due_at=now + timedelta(seconds=options.completed_kept),
+    )
+
+
+def whole(
+    ask: Ask, identity: Identity, before: Registration | None, now: datetime, options: Options
+) -> tuple[Account, list[Write]]:
+    """The only commit of the embedded provider: the account, and everything at once. ``identity`` has its credential."""
+    account = account_of(identity.id, ask.names, ask.profile, ask.registration, now)
+    registration = _completed(_attempt(ask, identity.id, now, RegistrationState.PENDING), now, options)
+    owned: list[Write] = [Insert(identifier) for identifier in _claim(ask, identity.id, identity.id)]
+    writes = [_put_registration(registration, before), *owned, Insert(identity.but(state=IdentityState.OWNED))]
+    return account, writes + birth(account, options)
+
+
+def completion(held: Held, provider_id: str | None, now: datetime, options: Options) -> tuple[Account, list[Write]]:
+    """Commit 2: the account, and everything held becomes owned."""
+    registration = held.registration
+    profile = registration.profile or Profile()
+    account = account_of(registration.account_id, registration.identifiers, profile, registration.id, now)
+    owned = held.identity.but(state=IdentityState.OWNED, registration=None, provider_id=provider_id)
+    writes: list[Write] = [Replace(_completed(registration, now, options)), Replace(owned)]
+    writes += [Replace(identifier.but(account_id=account.id)) for identifier in held.identifiers]
+    return account, writes + birth(account, options)
+
+
+def failed(registration: Registration, failure: str, now: datetime, options: Options) -> Registration:
+    """Return the registration as failed: it holds nothing and keeps no personal value."""
+    return registration.but(
+        state=RegistrationState.FAILED,
+        failure=failure,
+        owner=None,
+        lease_until=None,
+        identifiers=(),
+        profile=None,
+        due_at=now + timedelta(seconds=options.failed_kept),
+    )
+
+
+def condemned(identity: Identity, now: datetime, options: Options) -> Identity:
+    """Return the identity as a removal, due at once."""
+    horizon = now + timedelta(seconds=options.removal_horizon)
+    return identity.but(
+        state=IdentityState.CONDEMNED, registration=None, due_at=now, look_until=horizon, tries=0
+    )
+
+
+def failing(held: Held, failure: str, now: datetime, options: Options) -> list[Write]:
+    """The failing commit. The identity is condemned: a create was sent, or may have been."""
+    registration = failed(held.registration, failure, now, options)
+    released: list[Write] = [Delete(identifier) for identifier in held.identifiers]
+    return [Replace(registration), *released, Replace(condemned(held.identity, now, options))]
+
+
+def refused_after_doubt(
+    ask: Ask, account_id: str, before: Registration | None, failure: str, now: datetime, options: Options
+) -> Write:
+    """Return the write that fences a commit of ours which may still land: it moves the record which that one needs."""
+    fence = failed(_attempt(ask, account_id, now, RegistrationState.PENDING), failure, now, options)
+    return _put_registration(fence, before)
+
+
+def account_end(owned: Owned, now: datetime, options: Options, *, embedded: bool) -> list[Write]:
+    """The commit that ends an account: all that it owns goes with it, and its key answers 410 from now on."""
+    account, identity = owned.account, owned.identity
+    writes: list[Write] = [Delete(record) for record in (account, *owned.identifiers, *owned.sessions)]
+    writes.append(Delete(identity) if embedded else Replace(condemned(identity, now, options)))
+    writes.append(event("account.deleted", account.id, now, options))
+    if owned.registration is not None:
+        kept = now + timedelta(seconds=options.completed_kept)
+        writes.append(Replace(owned.registration.but(state=RegistrationState.WITHDRAWN, due_at=kept)))
+    return writes

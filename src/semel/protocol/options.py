@@ -1,0 +1,64 @@
+"""The durations the protocol lives by, and the inequalities between them."""
+
+from __future__ import annotations
+
+import msgspec
+
+from semel.errors import ConfigurationInvalid
+
+__all__ = ["Options"]
+
+_DAY = 86_400.0
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True):
+    """Durations in seconds. Raises ``ConfigurationInvalid`` where they contradict each other."""
+
+    provider_timeout: float = 5.0
+    """How long a remote identity provider may take to answer."""
+    lease: float = 20.0
+    """How long a worker has a registration to itself; the rescue of a dead one begins after this and the skew."""
+    skew: float = 5.0
+    """How far a server's clock may be from the store's."""
+    wait: float = 8.0
+    """How long a request waits for a registration in its way before it answers 409."""
+    poll_first: float = 0.02
+    poll_most: float = 0.5
+    """The waits between two looks at a registration in the way double from the first to the most."""
+    same_intent_window: float = 60.0
+    """For how long the same payload without a key is taken for the same intent; 0 switches that off."""
+    removal_horizon: float = 900.0
+    """For how long a create of ours could still land at the provider after its registration failed."""
+    removal_retry: float = 5.0
+    """The first wait between two looks at a removal; it doubles, up to a tenth of the horizon."""
+    completed_kept: float = 30 * _DAY
+    failed_kept: float = 7 * _DAY
+    events_kept: float = 30 * _DAY
+    """How long completed and failed registrations, and the outbox's events, are kept."""
+    rounds: int = 6
+    """How often a request looks again at what others changed before it answers that the outcome is unknown."""
+
+    def __post_init__(self) -> None:
+        """Check the inequalities that the protocol's guarantees rest on."""
+        for holds, rule in (
+            (self.provider_timeout > 0, "provider_timeout must be above 0"),
+            (2 * self.provider_timeout <= self.lease, "lease must be at least twice provider_timeout"),
+            (0 <= self.skew <= self.lease / 4, "skew must be from 0 to a quarter of lease"),
+            (0 < self.poll_first <= self.poll_most, "poll_first must be above 0 and at most poll_most"),
+            (self.wait > 0, "wait must be above 0"),
+            (self.rounds > 1, "rounds must be above 1"),
+            (self.same_intent_window >= 0, "same_intent_window must be 0 or more"),
+            (self.removal_retry > 0, "removal_retry must be above 0"),
+            (self.removal_horizon >= 4 * self.lease, "removal_horizon must be at least four leases"),
+            (self.same_intent_window < self.completed_kept, "completed_kept must be above same_intent_window"),
+            (self.longest_request * 10 <= self.completed_kept, "completed_kept must be ten times the longest request"),
+            (self.longest_request * 10 <= self.failed_kept, "failed_kept must be ten times the longest request"),
+            (self.events_kept > 0, "events_kept must be above 0"),
+        ):
+            if not holds:
+                raise ConfigurationInvalid(rule)
+
+    @property
+    def longest_request(self) -> float:
+        """An upper bound of how long one request works: it waits once, and calls the provider a few times a round."""
+        return self.wait + self.rounds * 4 * self.provider_timeout

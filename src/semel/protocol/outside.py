@@ -1,0 +1,147 @@
+"""The step outside: make the identity at a remote provider, settle whatever it says, then commit 2."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from semel.errors import (
+    ApplicationRefused,
+    FieldError,
+    IdentityAlreadyExists,
+    OutcomeUnknown,
+    ProviderRefused,
+    SemelError,
+    StoreRejected,
+)
+from semel.model import Account, Identity, Name, Secret
+from semel.ports import Absent, Done, Exists, Found, NewIdentity, Rejected, RemoteProvider, Replace, Unknown
+from semel.protocol import commits
+from semel.protocol.commits import Ask, Held
+from semel.protocol.ending import complete, fail
+from semel.protocol.engine import Engine, Registered
+from semel.states import IdentityState
+
+__all__ = ["Outside"]
+
+_TRIES = 3
+
+
+class _Whose(Enum):
+    """What "already exists" came to."""
+
+    OURS = "ours"
+    SOMEBODYS = "somebody's"
+    OPEN = "open"
+    """It has just gone, or come: the same create again says which."""
+
+
+class Outside:
+    """One worker's way from commit 1 to commit 2. ``held`` is kept up to date, so that the lease can be given up."""
+
+    def __init__(self, engine: Engine, remote: RemoteProvider, ask: Ask, held: Held, password: Secret | None) -> None:
+        self._engine = engine
+        self._remote = remote
+        self._ask = ask
+        self._password = password
+        self.held = held
+
+    async def run(self) -> Registered | None:
+        """Return the success; ``None``: look again. A refusal for good fails the registration and is raised."""
+        for _ in range(_TRIES):
+            if not await self._lease_outlasts_a_call():
+                return None
+            match await self._remote.create(self._identity()):
+                case Done() as done:
+                    return await self._complete(done.provider_id, ours=True)
+                case Rejected() as no:
+                    fields = (FieldError(no.field, "provider_refused", no.message),) if no.field else ()
+                    return await self._fail(ProviderRefused(no.message, fields))
+                case Unknown() as unknown:
+                    raise await self._unknown(unknown)
+                case Exists():
+                    pass
+            whose, provider_id = await self._whose()
+            if whose is _Whose.OURS:
+                return await self._complete(provider_id, ours=False)
+            if whose is _Whose.SOMEBODYS:
+                return await self._fail(IdentityAlreadyExists(errors=(_EMAIL_TAKEN,)))
+        raise await self._unknown(Unknown("the provider contradicts itself"))
+
+    def _identity(self) -> NewIdentity:
+        ask, account_id = self._ask, self.held.registration.account_id
+        return NewIdentity(account_id, ask.email, self._password, ask.proved, ask.profile.full_name)
+
+    async def _lease_outlasts_a_call(self) -> bool:
+        """No request to the provider starts unless the lease outlasts its time-out."""
+        engine, registration = self._engine, self.held.registration
+        needed = engine.later(self._remote.timeout)
+        if registration.lease_until is None or registration.owner is None:
+            return False
+        if registration.lease_until >= needed:
+            return True
+        return await self._lease_again(registration.owner, engine.options.lease)
+
+    async def _lease_again(self, worker: str, seconds: float) -> bool:
+        engine = self._engine
+        again = commits.leased(self.held.registration, worker, engine.clock.now(), seconds, engine.options)
+        put = await engine.put([Replace(again)])
+        if put.done:
+            self.held = Held(again.but(version=put.token), self.held.identity, self.held.identifiers)
+        return put.done
+
+    async def _complete(self, provider_id: str | None, *, ours: bool) -> Registered | None:
+        """Commit 2. It is a success only if our own create was answered *done*; else the password is verified on a new look."""
+        try:
+            registered = await complete(self._engine, self.held, provider_id)
+        except (ApplicationRefused, StoreRejected) as refused:
+            return await self._fail(refused)
+        return registered if ours else None
+
+    async def _fail(self, error: SemelError) -> None:
+        """Fail the registration, then say why; a look again where it is not known to have failed."""
+        if await fail(self._engine, self.held, error.code):
+            error.registration_id = self.held.registration.account_id
+            raise error
+
+    async def _unknown(self, answer: Unknown) -> OutcomeUnknown:
+        """Leave it pending for the same key's retry, or upkeep, and let neither wait for the whole lease."""
+        pause = 2 * self._remote.timeout
+        registration = self.held.registration
+        over = self._engine.later(pause)
+        if registration.owner and registration.lease_until and registration.lease_until > over:
+            await self._lease_again(registration.owner, pause)
+        return OutcomeUnknown(retry_after=answer.retry_after or pause, registration_id=registration.account_id)
+
+    async def _whose(self) -> tuple[_Whose, str | None]:
+        """Settle "already exists" by identity, never by its text."""
+        mine = await self._remote.find(self.held.registration.account_id)
+        if isinstance(mine, Unknown):
+            raise await self._unknown(mine)
+        if isinstance(mine, Found):
+            return _Whose.OURS, mine.provider_id
+        if self._ask.email is None:
+            return _Whose.OPEN, None
+        other = await self._remote.find_by_email(self._ask.email)
+        if isinstance(other, Unknown):
+            raise await self._unknown(other)
+        if isinstance(other, Absent) or other.identity_id == self.held.registration.account_id:
+            return _Whose.OPEN, None
+        return await self._whose_other(other)
+
+    async def _whose_other(self, other: Found) -> tuple[_Whose, str | None]:
+        record = await self._engine.store.get(Identity, (other.identity_id,))
+        if record is None:
+            return _Whose.SOMEBODYS, None
+        if record.state is IdentityState.CONDEMNED:
+            removed = await self._remote.delete(other.provider_id)
+            if isinstance(removed, Unknown):
+                raise await self._unknown(removed)
+            return _Whose.OPEN, None
+        if record.state is IdentityState.OWNED:
+            owner = await self._engine.store.get(Account, (record.id,))
+            if owner is not None and Name("email", self._ask.email or "") in owner.identifiers:
+                return _Whose.SOMEBODYS, None
+        return _Whose.OPEN, None
+
+
+_EMAIL_TAKEN = FieldError("email", "identity_already_exists", "Email is already registered with the identity provider")

@@ -1,0 +1,249 @@
+"""The registrar: every door's way to an account. One function a step; see ``docs/guarantees.md`` for the protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+
+from semel.errors import (
+    ApplicationRefused,
+    FieldError,
+    IdempotencyKeyReused,
+    OutcomeUnknown,
+    RegistrationWithdrawn,
+    SemelError,
+    StoreInconsistent,
+    StoreRejected,
+    UserAlreadyExists,
+)
+from semel.intents import Intent, Policy, prepare
+from semel.model import Account, Identifier, Identity, Registration, Secret
+from semel.ports import Ref, RemoteProvider, Replace
+from semel.protocol import commits
+from semel.protocol.commits import Ask
+from semel.protocol.ending import fail, held, past, take_lease
+from semel.protocol.engine import Engine, Outcome, Put, Registered
+from semel.protocol.outside import Outside
+from semel.protocol.replay import same_answer, same_intent
+from semel.states import DOORS_THAT_CONVERGE, IdentityState, RegistrationState
+
+__all__ = ["Registrar"]
+
+_TAKEN = {
+    "email": FieldError("email", "already_registered", "Email is already registered"),
+    "username": FieldError("username", "already_taken", "Username is already taken"),
+    "phone": FieldError("phone", "already_registered", "Phone number is already registered"),
+    "federated": FieldError("federated", "already_registered", "This sign-in already has an account"),
+}
+
+
+class Registrar:
+    """Makes accounts once, whole, or not at all. Safe with any number of registrars over one store."""
+
+    def __init__(self, engine: Engine, policy: Policy) -> None:
+        self._engine = engine
+        self._policy = policy
+        self._working: dict[asyncio.Task[Registered], _Work] = {}
+
+    async def register(self, intent: Intent) -> Registered:
+        """Create the account the intent asks for, or meet the request that did.
+
+        All successes under one key name one account, and a failed registration leaves nothing behind. The work goes on in a task
+        of its own: a caller that is cancelled only stops waiting. Raises ``InvalidInput``, ``UserAlreadyExists``,
+        ``IdempotencyKeyReused``, ``RegistrationInFlight``, ``RegistrationWithdrawn``, ``IdentityAlreadyExists``,
+        ``ProviderRefused``, ``ApplicationRefused``, ``Overloaded``, ``OutcomeUnknown`` or a ``StoreError``.
+        """
+        work = _Work(self._engine, prepare(self._engine, self._policy, intent), intent.password)
+        task = asyncio.create_task(self._noted(work))
+        self._working[task] = work
+        task.add_done_callback(self._ended)
+        return await asyncio.shield(task)
+
+    def _ended(self, task: asyncio.Task[Registered]) -> None:
+        del self._working[task]
+        if not task.cancelled():
+            task.exception()  # its caller may have gone; it is no longer news to anybody
+
+    async def _noted(self, work: _Work) -> Registered:
+        """Run the work and take note of its outcome."""
+        outcome = "interrupted"
+        try:
+            registered = await work.run()
+            outcome = "replayed" if registered.replayed else "created"
+        except SemelError as error:
+            outcome = error.code
+            raise
+        finally:
+            fields = {"door": work.ask.door, "outcome": outcome, "registration": work.ask.registration}
+            self._engine.events.emit("registration.ended", fields)
+        return registered
+
+    async def drain(self, seconds: float) -> None:
+        """Let the registrations in flight end, for at most so long; then stop the rest and give their leases up."""
+        if not self._working:
+            return
+        works = dict(self._working)
+        _, left = await asyncio.wait(works, timeout=seconds)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        for task in left:
+            await works[task].give_up()
+
+
+class _Work:
+    """One request's work on its registration."""
+
+    def __init__(self, engine: Engine, ask: Ask, password: Secret | None) -> None:
+        self.ask = ask
+        self._engine = engine
+        self._password = password
+        self._worker = engine.ids.uuid()
+        self._deadline = engine.later(engine.options.wait)
+        self._enrolled: Identity | None = None
+        self._doubt = False
+        self._unexplained = 0
+
+    async def run(self) -> Registered:
+        """Look at the registration, take the step it calls for, and look again, until there is an answer."""
+        found = await self._look()
+        for _ in range(self._engine.options.rounds):
+            if isinstance(found, Registered):
+                return found
+            answer = await self._step(found)
+            if answer is not None:
+                return answer
+            found = await self._registration()
+        if self._unexplained >= self._engine.options.rounds:
+            raise StoreInconsistent(registration_id=self.ask.registration)
+        raise OutcomeUnknown(retry_after=self._engine.options.wait, registration_id=self.ask.registration)
+
+    async def _look(self) -> Registration | Registered | None:
+        """Spare the hash of a request that will be refused, where a hash is slow. A look never decides for the account."""
+        embedded = self._engine.embedded
+        if embedded is None or not embedded.slow:
+            return None
+        refs = [Ref(Registration, (self.ask.registration,)), *(Ref(Identifier, name) for name in self.ask.names)]
+        registration, *identifiers = await self._engine.store.get_many(refs)
+        if isinstance(registration, Registration):
+            return registration
+        return await self._refused() if any(identifiers) else None
+
+    async def _step(self, registration: Registration | None) -> Registered | None:
+        """Take one step. ``None``: look again."""
+        engine = self._engine
+        if registration is None or registration.state is RegistrationState.FAILED:
+            return await (self._open(registration) if engine.remote is None else self._open_held(engine.remote, registration))
+        if registration.state is RegistrationState.WITHDRAWN:
+            raise RegistrationWithdrawn(registration_id=registration.account_id)
+        if not hmac.compare_digest(registration.fingerprint, self.ask.fingerprint):
+            raise IdempotencyKeyReused
+        if registration.state is RegistrationState.COMPLETED:
+            return await same_answer(engine, registration, self._password)
+        if registration.owner != self._worker and engine.alive(registration):
+            await past(engine, registration.id, self._deadline)
+            return None
+        return await self._go_on(registration)
+
+    async def _go_on(self, registration: Registration) -> Registered | None:
+        """Go on from a pending registration, ours after a doubt or a dead worker's: send the same create, with the same id."""
+        mine: Registration | None = registration
+        if registration.owner != self._worker:
+            mine = await take_lease(self._engine, registration, self._worker)
+        holding = await held(self._engine, mine) if mine else None
+        if holding is None:
+            return None
+        if self._engine.remote is None:
+            await fail(self._engine, holding, "abandoned")
+            return None
+        return await Outside(self._engine, self._engine.remote, self.ask, holding, self._password).run()
+
+    async def _open(self, before: Registration | None) -> Registered | None:
+        """The only commit of the embedded provider."""
+        engine = self._engine
+        identity = await self._enrol(Identity(id=engine.ids.uuid(), state=IdentityState.HELD))
+        account, writes = commits.whole(self.ask, identity, before, engine.clock.now(), engine.options)
+        try:
+            put = await engine.put(writes)
+        except (ApplicationRefused, StoreRejected) as refused:
+            refused.registration_id = account.id
+            return await self._refuse(refused)
+        if put.done:
+            return Registered(account.but(version=put.token), replayed=False)
+        return await self._not_done(put)
+
+    async def _open_held(self, remote: RemoteProvider, before: Registration | None) -> Registered | None:
+        """Commit 1, and on from there."""
+        engine = self._engine
+        opened = commits.held_by(self.ask, engine.ids.uuid(), self._worker, engine.clock.now(), engine.options)
+        put = await engine.put(commits.opening(opened, before))
+        if put.done:
+            return await Outside(engine, remote, self.ask, opened.at(put.token), self._password).run()
+        return await self._not_done(put)
+
+    async def _not_done(self, put: Put) -> Registered | None:
+        if put.outcome is Outcome.UNKNOWN:
+            self._doubt = True
+            return None
+        return await self._refused()
+
+    async def _enrol(self, identity: Identity) -> Identity:
+        """Give the identity its credential; the password is hashed once for a request."""
+        if self._password is None or self._engine.embedded is None:
+            return identity
+        if self._enrolled is None:
+            self._enrolled = await self._engine.embedded.enrol(identity, self._password)
+        return identity.but(credential=self._enrolled.credential)
+
+    async def _refused(self) -> Registered | None:
+        """An identifier refused us: see who has it. The owner's intent may be ours; a registration in flight is waited for."""
+        found = await self._engine.store.get_many([Ref(Identifier, name) for name in self.ask.names])
+        others = [one for one in found if isinstance(one, Identifier) and (one.owned or one.registration != self.ask.registration)]
+        waiting = next((one for one in others if not one.owned), None)
+        if waiting is not None:
+            await past(self._engine, waiting.registration, self._deadline)
+            return None
+        if not others:
+            self._unexplained += 1
+            return None
+        if any(one.registration == self.ask.registration for one in others) and await self._registration():
+            return None
+        return await self._same(others) or await self._refuse(self._conflict(others))
+
+    async def _same(self, owned: list[Identifier]) -> Registered | None:
+        """The owner is the answer where the door converges on a proved deciding identifier, or where it is the same intent."""
+        first = owned[0]
+        if self.ask.door in DOORS_THAT_CONVERGE and first.proved and first.name == self.ask.names[0]:
+            owner = await self._engine.store.get(Account, (first.account_id or "",))
+            return Registered(owner, replayed=True) if owner else None
+        return await same_intent(self._engine, self.ask, first, self._password)
+
+    def _conflict(self, owned: list[Identifier]) -> UserAlreadyExists:
+        fields = [one.kind for one in owned]
+        noted = {"door": self.ask.door, "fields": fields, "registration": self.ask.registration}
+        self._engine.events.emit("registration.conflict", noted)
+        return UserAlreadyExists(errors=tuple(_TAKEN[field] for field in fields))
+
+    async def _refuse(self, error: SemelError) -> None:
+        """Raise the refusal; but after a doubt only once no commit of ours can land any more."""
+        if not self._doubt:
+            raise error
+        before = await self._registration()
+        if before is not None and before.state is not RegistrationState.FAILED:
+            return
+        engine = self._engine
+        fence = commits.refused_after_doubt(
+            self.ask, engine.ids.uuid(), before, error.code, engine.clock.now(), engine.options
+        )
+        if (await engine.put([fence])).done:
+            raise error
+
+    async def _registration(self) -> Registration | None:
+        return await self._engine.store.get(Registration, (self.ask.registration,))
+
+    async def give_up(self) -> None:
+        """Give the lease up at shutdown, so that whoever comes next need not wait for its end."""
+        found = await self._registration()
+        if found and found.state is RegistrationState.PENDING and found.owner == self._worker:
+            now = self._engine.clock.now()
+            await self._engine.put([Replace(found.but(lease_until=now, due_at=now))])

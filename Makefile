@@ -1,7 +1,7 @@
 # The commands of the project. `make` alone lists them.
 SHELL := /bin/bash
 BIN := .venv/bin
-PYTEST := $(BIN)/python -m pytest
+JOBS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-run run services test test-full check bench lock clean
@@ -15,16 +15,17 @@ setup: ## make .venv and install everything that is locked
 setup-run:
 	@scripts/setup run
 
+run: export SEMEL_DATABASE_URL ?= sqlite:///var/semel.db
 run: setup-run ## start a server on 127.0.0.1:8000 over an SQLite file in var/
 	@mkdir -p var
 	@$(BIN)/semel migrate
-	@exec $(BIN)/semel serve
+	@$(BIN)/semel serve
 
 services: setup
 	@scripts/install-test-services
 
-test: services ## run every test
-	@SEMEL_TEST_SCALE=$${SEMEL_TEST_SCALE:-normal} $(PYTEST)
+test: services ## run every test (JOBS=2 at a time)
+	@$(BIN)/python -m pytest --quiet --numprocesses $(JOBS) --dist worksteal
 
 test-full: export SEMEL_TEST_SCALE = full
 test-full: test ## run every test with the large counts

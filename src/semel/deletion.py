@@ -16,8 +16,8 @@ __all__ = ["delete_account"]
 async def delete_account(engine: Engine, account_id: str) -> None:
     """End the account in one commit; at a remote provider the identity is removed at once if possible, else by upkeep.
 
-    From then on its idempotency key answers 410 until retention. Raises ``NotFound``, ``OutcomeUnknown``, ``StoreInconsistent``
-    or another ``StoreError``.
+    From then on its idempotency key answers 410 until retention. Raises ``NotFound``, ``OutcomeUnknown``,
+    ``StoreInconsistent`` or another ``StoreError``.
     """
     for _ in range(engine.options.rounds):
         owned = await _owned(engine, account_id)
@@ -43,15 +43,17 @@ async def _owned(engine: Engine, account_id: str) -> Owned:
     identity, registration, *others = await engine.store.get_many(refs)
     if not isinstance(identity, Identity) or identity.state is not IdentityState.OWNED:
         raise StoreInconsistent(registration_id=account_id)
-    theirs = isinstance(registration, Registration) and registration.account_id == account_id
-    completed = theirs and registration.state is RegistrationState.COMPLETED
     return Owned(
         account,
         identity,
         tuple(one for one in others if isinstance(one, Identifier) and one.account_id == account_id),
         tuple(one for one in others if isinstance(one, SessionFamily) and one.account_id == account_id),
-        registration if completed and isinstance(registration, Registration) else None,
+        registration if isinstance(registration, Registration) and _made(registration, account_id) else None,
     )
+
+
+def _made(registration: Registration, account_id: str) -> bool:
+    return registration.account_id == account_id and registration.state is RegistrationState.COMPLETED
 
 
 async def _remove_now(engine: Engine, account_id: str) -> None:

@@ -27,8 +27,8 @@
             ├── WriteRefused
             └── CommitUnknown
 
-A code is stable: library, HTTP and command line show the same one. ``status`` is the HTTP status (RFC 9110) it is answered
-with. No error carries what the caller typed, so none can carry a secret.
+A code is stable: library, HTTP and command line show the same one. ``status`` is the HTTP status (RFC 9110) it is
+answered with. No error carries what the caller typed, so none can carry a secret.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 import msgspec
+from typing_extensions import override
 
 __all__ = [
     "AccountInactive",
@@ -68,7 +69,7 @@ __all__ = [
 
 
 class FieldError(msgspec.Struct, frozen=True):
-    """What is wrong with one field: ``field`` as the caller named it, a stable ``code``, and a ``message`` for people."""
+    """What is wrong with one field: the ``field`` as the caller named it, a stable ``code``, a ``message`` for people."""
 
     field: str
     code: str
@@ -78,8 +79,8 @@ class FieldError(msgspec.Struct, frozen=True):
 class SemelError(Exception):
     """The root of the tree.
 
-    ``detail`` is a sentence for people; ``errors`` names fields; ``retry_after`` is in seconds, where coming back makes sense;
-    ``registration_id`` names the registration, so that the caller and an operator can speak of it.
+    ``detail`` is a sentence for people; ``errors`` names fields; ``retry_after`` is in seconds, where coming back makes
+    sense; ``registration_id`` names the registration, so that the caller and an operator can speak of it.
     """
 
     code: ClassVar[str] = "semel_error"
@@ -99,6 +100,7 @@ class SemelError(Exception):
         self.retry_after = retry_after
         self.registration_id = registration_id
 
+    @override
     def __str__(self) -> str:
         """Return the detail alone, as a person reads it."""
         return self.detail
@@ -177,7 +179,10 @@ class ProviderRefused(SemelError):
 
 
 class ProviderUnavailable(SemelError):
-    """The identity provider did not answer, and nothing of ours hangs on it. Come back after ``retry_after`` seconds."""
+    """The identity provider did not answer, and nothing of ours hangs on it.
+
+    Come back after ``retry_after`` seconds.
+    """
 
     code = "provider_unavailable"
     status = 503
@@ -270,8 +275,8 @@ class CommitFailed(StoreError):
 class WriteRefused(CommitFailed):
     """A conditional write met another state, so the whole commit did nothing.
 
-    ``positions`` are indices into the commit's writes, at least one of those refused; empty where only ``constraint``, the
-    name of a secondary constraint, is known.
+    ``positions`` are indices into the commit's writes, at least one of those refused; empty where only ``constraint``,
+    the name of a secondary constraint, is known.
     """
 
     def __init__(self, positions: tuple[int, ...] = (), constraint: str | None = None) -> None:

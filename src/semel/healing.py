@@ -38,8 +38,9 @@ class SignInDoor:
     async def sign_in(self, email: str, password: Secret) -> tuple[Account, Tokens]:
         """Return the account and the provider's tokens; makes the account where the identity has none.
 
-        Raises ``InvalidInput``, ``InvalidCredentials``, ``AccountInactive``, ``ProviderUnavailable``, ``UserAlreadyExists`` where
-        the email belongs to an account with another identity, ``RegistrationInFlight``, ``OutcomeUnknown`` or a ``StoreError``.
+        Raises ``InvalidInput``, ``InvalidCredentials``, ``AccountInactive``, ``ProviderUnavailable``,
+        ``UserAlreadyExists`` where the email belongs to an account with another identity, ``RegistrationInFlight``,
+        ``OutcomeUnknown`` or a ``StoreError``.
         """
         engine = self._engine
         address = canonical.email(email, allow_special_use=self._allow_special_use).name.value

@@ -20,7 +20,8 @@ __all__ = ["Intent", "Policy", "prepare"]
 T = TypeVar("T")
 
 KEY_LENGTH = range(16, 256)
-"""How long an idempotency key may be, in characters: anonymous callers share one scope, so theirs must be unguessable."""
+"""How long an idempotency key may be, in characters: anonymous callers share one scope, so theirs must be unguessable.
+"""
 
 
 class Intent(msgspec.Struct, frozen=True, kw_only=True):

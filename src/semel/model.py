@@ -1,9 +1,9 @@
 """The records Semel keeps, all immutable, and the values they are made of.
 
-A record is named by its type and its key (the fields in ``KEY``, in that order). ``version`` is the token of the commit that
-wrote it, 64 random bits and never a counter, so a record that was deleted and inserted again never matches an old version;
-0 means that it was never stored. Times are aware UTC datetimes with microseconds. ``due_at`` is the moment from which upkeep
-has something to do with the record, ``None`` for never.
+A record is named by its type and its key (the fields in ``KEY``, in that order). ``version`` is the token of the commit
+that wrote it, 64 random bits and never a counter, so a record that was deleted and inserted again never matches an old
+version; 0 means that it was never stored. Times are aware UTC datetimes with microseconds. ``due_at`` is the moment
+from which upkeep has something to do with the record, ``None`` for never.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any, ClassVar, NamedTuple, Self
 
 import msgspec
+from typing_extensions import override
 
 from semel.states import Door, IdentityState, RegistrationState
 
@@ -47,10 +48,12 @@ class Secret:
         """Return the text itself; call it as late as possible."""
         return self._value
 
+    @override
     def __repr__(self) -> str:
         """Show that there is something, and nothing of it."""
         return "Secret(…)"
 
+    @override
     def __reduce__(self) -> tuple[Any, ...]:
         """Refuse to be pickled: what is pickled is written somewhere."""
         message = "a Secret is never pickled"
@@ -102,7 +105,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Account(Record, frozen=True, kw_only=True):
-    """The application's row for a person. Whatever is written for an account replaces this record in the same commit."""
+    """The application's row for a person.
+
+    Whatever is written for an account replaces this record in the same commit.
+    """
 
     TYPE: ClassVar[str] = "account"
     KEY: ClassVar[tuple[str, ...]] = ("id",)
@@ -189,7 +195,7 @@ class Identity(Record, frozen=True, kw_only=True):
 
 
 class Registration(Record, frozen=True, kw_only=True):
-    """The durable record of one intent to create an account; also its idempotency record (see ``RegistrationState``)."""
+    """The durable record of one intent to create an account; its idempotency record too (see ``RegistrationState``)."""
 
     TYPE: ClassVar[str] = "registration"
     KEY: ClassVar[tuple[str, ...]] = ("id",)

@@ -1,4 +1,6 @@
-"""The ports: what the engine asks of a store, an identity provider, a clock and so on. This file tells the whole design.
+"""The ports: what the engine asks of a store, an identity provider, a clock and so on.
+
+This file tells the whole design.
 
 The engine never imports an implementation. Whoever writes one runs the contract suites of ``semel.testing`` against it.
 """
@@ -105,7 +107,10 @@ class Store(Protocol):
     """
 
     async def get(self, kind: type[R], key: Key) -> R | None:
-        """Return the record, or ``None``. Linearizable: never a value of a commit that is later refused, never a stale one."""
+        """Return the record, or ``None``.
+
+        Linearizable: never a value of a commit that is later refused, never a stale one.
+        """
         ...
 
     async def get_many(self, refs: Sequence[Ref]) -> list[Record | None]:
@@ -115,15 +120,19 @@ class Store(Protocol):
     async def commit(self, writes: Sequence[Write], token: int) -> None:
         """Do all of the writes or none. The written records' version is ``token``.
 
-        The writes may come in any order and are applied in that of ``in_order``. Raises ``WriteRefused`` naming at least one
-        refused write by its position as given, ``ApplicationRefused`` where the application's own row or callback refuses,
-        ``StoreRejected`` where the store refuses for another reason that stays, ``CommitUnknown`` where the answer was lost:
-        the commit happened, or did not, or happens later. A deadlock or a failed serialization is tried again inside.
+        The writes may come in any order and are applied in that of ``in_order``. Raises ``WriteRefused`` naming at
+        least one refused write by its position as given, ``ApplicationRefused`` where the application's own row or
+        callback refuses, ``StoreRejected`` where the store refuses for another reason that stays, ``CommitUnknown``
+        where the answer was lost: the commit happened, or did not, or happens later. A deadlock or a failed
+        serialization is tried again inside.
         """
         ...
 
     async def due(self, kind: type[R], before: datetime, limit: int) -> list[R]:
-        """Return up to ``limit`` records with ``due_at <= before``. A hint: it may lag and repeat; confirm by ``get``."""
+        """Return up to ``limit`` records with ``due_at <= before``.
+
+        A hint: it may lag and repeat; confirm by ``get``.
+        """
         ...
 
     async def page(self, kind: type[R], cursor: str | None, limit: int) -> Page:
@@ -153,14 +162,17 @@ class Exists(msgspec.Struct, frozen=True):
 
 
 class Rejected(msgspec.Struct, frozen=True):
-    """Refused for good; ``field`` as the caller knows it (``password``, ``email``), ``message`` for people, no value in it."""
+    """Refused for good: ``field`` as the caller knows it (``password``, ``email``), a ``message`` without its value."""
 
     message: str
     field: str | None = None
 
 
 class Unknown(msgspec.Struct, frozen=True):
-    """No answer, or one that says nothing: it happened, or not, or will. ``retry_after`` in seconds, if the provider said."""
+    """No answer, or one that says nothing: it happened, or not, or will.
+
+    ``retry_after`` in seconds, if the provider said.
+    """
 
     why: str
     retry_after: float | None = None
@@ -173,8 +185,8 @@ class Absent(msgspec.Struct, frozen=True):
 class Found(msgspec.Struct, frozen=True):
     """An identity at the provider.
 
-    ``identity_id`` is the id that we chose: the provider's id where it lets us choose, else a name or marker that only we can
-    have written; the provider's own id where neither is there.
+    ``identity_id`` is the id that we chose: the provider's id where it lets us choose, else a name or marker that only
+    we can have written; the provider's own id where neither is there.
     """
 
     provider_id: str
@@ -220,7 +232,10 @@ class SignedIn(msgspec.Struct, frozen=True):
 
 @runtime_checkable
 class RemoteProvider(Protocol):
-    """Where identities live, if not in the store. Each answer comes within ``timeout`` seconds and is a value, never a raise."""
+    """Where identities live, if not in the store.
+
+    Each answer comes within ``timeout`` seconds and is a value, never a raise.
+    """
 
     timeout: float
 
@@ -369,7 +384,8 @@ class Row(msgspec.Struct, frozen=True):
 
 
 ApplicationCallback = Callable[[Any, Account], Awaitable[None] | None]
-"""Called with the driver's open connection and the account, inside the transaction that inserts it, perhaps more than once.
+"""Called with the driver's open connection and the account, inside the transaction that inserts it, perhaps more than
+once.
 
 Whatever it raises fails the registration as ``ApplicationRefused``; a lost connection in it is ``CommitUnknown``.
 """

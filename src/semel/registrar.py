@@ -48,10 +48,11 @@ class Registrar:
     async def register(self, intent: Intent) -> Registered:
         """Create the account the intent asks for, or meet the request that did.
 
-        All successes under one key name one account, and a failed registration leaves nothing behind. The work goes on in a task
-        of its own: a caller that is cancelled only stops waiting. Raises ``InvalidInput``, ``UserAlreadyExists``,
-        ``IdempotencyKeyReused``, ``RegistrationInFlight``, ``RegistrationWithdrawn``, ``IdentityAlreadyExists``,
-        ``ProviderRefused``, ``ApplicationRefused``, ``Overloaded``, ``OutcomeUnknown`` or a ``StoreError``.
+        All successes under one key name one account, and a failed registration leaves nothing behind. The work goes on
+        in a task of its own: a caller that is cancelled only stops waiting. Raises ``InvalidInput``,
+        ``UserAlreadyExists``, ``IdempotencyKeyReused``, ``RegistrationInFlight``, ``RegistrationWithdrawn``,
+        ``IdentityAlreadyExists``, ``ProviderRefused``, ``ApplicationRefused``, ``Overloaded``, ``OutcomeUnknown`` or a
+        ``StoreError``.
         """
         work = _Work(self._engine, prepare(self._engine, self._policy, intent), intent.password)
         task = asyncio.create_task(self._noted(work))
@@ -119,7 +120,10 @@ class _Work:
         raise OutcomeUnknown(retry_after=self._engine.options.wait, registration_id=self.ask.registration)
 
     async def _look(self) -> Registration | Registered | None:
-        """Spare the hash of a request that will be refused, where a hash is slow. A look never decides for the account."""
+        """Spare the hash of a request that will be refused, where a hash is slow.
+
+        A look never decides for the account.
+        """
         embedded = self._engine.embedded
         if embedded is None or not embedded.slow:
             return None
@@ -133,7 +137,9 @@ class _Work:
         """Take one step. ``None``: look again."""
         engine = self._engine
         if registration is None or registration.state is RegistrationState.FAILED:
-            return await (self._open(registration) if engine.remote is None else self._open_held(engine.remote, registration))
+            return await (
+                self._open(registration) if engine.remote is None else self._open_held(engine.remote, registration)
+            )
         if registration.state is RegistrationState.WITHDRAWN:
             raise RegistrationWithdrawn(registration_id=registration.account_id)
         if not hmac.compare_digest(registration.fingerprint, self.ask.fingerprint):
@@ -146,7 +152,7 @@ class _Work:
         return await self._go_on(registration)
 
     async def _go_on(self, registration: Registration) -> Registered | None:
-        """Go on from a pending registration, ours after a doubt or a dead worker's: send the same create, with the same id."""
+        """Go on from a pending registration, ours after a doubt or a dead worker's: the same create, the same id."""
         mine: Registration | None = registration
         if registration.owner != self._worker:
             mine = await take_lease(self._engine, registration, self._worker)
@@ -167,7 +173,8 @@ class _Work:
             put = await engine.put(writes)
         except (ApplicationRefused, StoreRejected) as refused:
             refused.registration_id = account.id
-            return await self._refuse(refused)
+            await self._refuse(refused)
+            return None
         if put.done:
             return Registered(account.but(version=put.token), replayed=False)
         return await self._not_done(put)
@@ -196,9 +203,16 @@ class _Work:
         return identity.but(credential=self._enrolled.credential)
 
     async def _refused(self) -> Registered | None:
-        """An identifier refused us: see who has it. The owner's intent may be ours; a registration in flight is waited for."""
+        """An identifier refused us: see who has it.
+
+        The owner's intent may be ours; a registration in flight is waited for.
+        """
         found = await self._engine.store.get_many([Ref(Identifier, name) for name in self.ask.names])
-        others = [one for one in found if isinstance(one, Identifier) and (one.owned or one.registration != self.ask.registration)]
+        others = [
+            one
+            for one in found
+            if isinstance(one, Identifier) and (one.owned or one.registration != self.ask.registration)
+        ]
         waiting = next((one for one in others if not one.owned), None)
         if waiting is not None:
             await past(self._engine, waiting.registration, self._deadline)
@@ -208,10 +222,13 @@ class _Work:
             return None
         if any(one.registration == self.ask.registration for one in others) and await self._registration():
             return None
-        return await self._same(others) or await self._refuse(self._conflict(others))
+        same = await self._same(others)
+        if same is None:
+            await self._refuse(self._conflict(others))
+        return same
 
     async def _same(self, owned: list[Identifier]) -> Registered | None:
-        """The owner is the answer where the door converges on a proved deciding identifier, or where it is the same intent."""
+        """The owner is the answer where the door converges on a proved deciding identifier, or the intent is one."""
         first = owned[0]
         if self.ask.door in DOORS_THAT_CONVERGE and first.proved and first.name == self.ask.names[0]:
             owner = await self._engine.store.get(Account, (first.account_id or "",))

@@ -15,8 +15,11 @@ class RegistrationState(StrEnum):
     """Where one intent to create an account stands."""
 
     PENDING = "pending"
-    """In by commit 1, or by a lease that is taken over. Out by commit 2, by a final refusal, or by rescue. A crash leaves held
-    identifiers and a held identity; rescue, the same caller's retry or the next newcomer ends it. Kept until then."""
+    """In by commit 1, or by a lease that is taken over.
+
+    Out by commit 2, by a final refusal, or by rescue. A crash leaves held identifiers and a held identity; rescue, the
+    same caller's retry or the next newcomer ends it. Kept until then.
+    """
 
     COMPLETED = "completed"
     """In by commit 2 (with the embedded provider by the only commit). Out by the account's end, or by retention after
@@ -26,23 +29,35 @@ class RegistrationState(StrEnum):
     """In by the commit that ends the account. Out by retention, as for completed; until then its key answers 410."""
 
     FAILED = "failed"
-    """In by the failing commit, or by a refusal that is answered after a doubt. Holds nothing. Out by the same key again (a new
-    attempt with a new id), or by retention after ``failed_kept`` (7 days)."""
+    """In by the failing commit, or by a refusal that is answered after a doubt.
+
+    Holds nothing. Out by the same key again (a new attempt with a new id), or by retention after ``failed_kept`` (7
+    days).
+    """
 
 
 class IdentityState(StrEnum):
     """The fate of one identity; there is one record for each identity id that was ever meant to exist."""
 
     HELD = "held"
-    """In by commit 1. A create may have been sent. Out by commit 2, by the failing commit, or deleted with it where no create can
-    have been sent."""
+    """In by commit 1.
+
+    A create may have been sent. Out by commit 2, by the failing commit, or deleted with it where no create can have
+    been sent.
+    """
 
     OWNED = "owned"
-    """In by commit 2, by the only commit of the embedded provider, or by self-heal at sign-in. Out by the account's end."""
+    """In by commit 2, by the only commit of the embedded provider, or by self-heal at sign-in.
+
+    Out by the account's end.
+    """
 
     CONDEMNED = "condemned"
-    """A removal: the identity must not exist at the provider. In by the failing commit or the account's end. Upkeep deletes the
-    identity and looks again until no create of ours can still land, and only then forgets the record."""
+    """A removal: the identity must not exist at the provider.
+
+    In by the failing commit or the account's end. Upkeep deletes the identity and looks again until no create of ours
+    can still land, and only then forgets the record.
+    """
 
 
 class Door(StrEnum):

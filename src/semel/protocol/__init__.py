@@ -1,1 +1,4 @@
-"""The protocol's steps and commits, shared by every door and every upkeep duty. They know ports and records, and no door."""
+"""The protocol's steps and commits, shared by every door and every upkeep duty.
+
+They know ports and records, and no door.
+"""

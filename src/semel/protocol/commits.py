@@ -1,7 +1,7 @@
 """What each commit of the protocol writes: pure functions from records to writes.
 
-Commit 1 opens a registration (``opening``), commit 2 completes it (``completion``); the embedded provider needs ``only`` one.
-``failing`` releases everything a registration holds, ``account_end`` everything an account owns.
+Commit 1 opens a registration (``opening``), commit 2 completes it (``completion``); the embedded provider needs
+``only`` one. ``failing`` releases everything a registration holds, ``account_end`` everything an account owns.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Owned(msgspec.Struct, frozen=True):
 
 
 def leased(registration: Registration, worker: str, now: datetime, seconds: float, options: Options) -> Registration:
-    """Return the registration with a lease of so many seconds from now; it is due when the lease and the skew are over."""
+    """Return the registration with a lease of so many seconds; it is due when the lease and the skew are over."""
     until = now + timedelta(seconds=seconds)
     return registration.but(owner=worker, lease_until=until, due_at=until + timedelta(seconds=options.skew))
 
@@ -121,7 +121,7 @@ def _claim(ask: Ask, account_id: str, owner: str | None) -> tuple[Identifier, ..
 
 
 def held_by(ask: Ask, account_id: str, worker: str, now: datetime, options: Options) -> Held:
-    """Return what commit 1 puts there: the pending registration under a lease, its identifiers and its identity, all held."""
+    """Return what commit 1 puts there: the pending registration under a lease, and what it holds."""
     pending = _attempt(ask, account_id, now, RegistrationState.PENDING).but(identifiers=ask.names, profile=ask.profile)
     identity = Identity(id=account_id, state=IdentityState.HELD, registration=ask.registration)
     held = _claim(ask, account_id, None)
@@ -139,9 +139,7 @@ def opening(held: Held, before: Registration | None) -> list[Write]:
     return [_put_registration(held.registration, before), *inserts, Insert(held.identity)]
 
 
-def account_of(
-    account_id: str, names: Sequence[Name], profile: Profile, registration: str, now: datetime
-) -> Account:
+def account_of(account_id: str, names: Sequence[Name], profile: Profile, registration: str, now: datetime) -> Account:
     """Return the account that a registration makes."""
     values = dict(names)
     return Account(
@@ -162,7 +160,7 @@ def account_of(
 
 
 def event(kind: str, account_id: str, now: datetime, options: Options) -> Insert:
-    """Return the outbox's record of something that happens once in an account's life; its id makes a second one impossible."""
+    """Return the outbox's record of what happens once in an account's life: its id makes a second one impossible."""
     kept = now + timedelta(seconds=options.events_kept)
     return Insert(OutboxEvent(id=f"{account_id}/{kind}", kind=kind, account_id=account_id, created_at=now, due_at=kept))
 
@@ -187,7 +185,10 @@ def _completed(registration: Registration, now: datetime, options: Options) -> R
 def whole(
     ask: Ask, identity: Identity, before: Registration | None, now: datetime, options: Options
 ) -> tuple[Account, list[Write]]:
-    """The only commit of the embedded provider: the account, and everything at once. ``identity`` has its credential."""
+    """The only commit of the embedded provider: the account, and everything at once.
+
+    ``identity`` has its credential.
+    """
     account = account_of(identity.id, ask.names, ask.profile, ask.registration, now)
     registration = _completed(_attempt(ask, identity.id, now, RegistrationState.PENDING), now, options)
     owned: list[Write] = [Insert(identifier) for identifier in _claim(ask, identity.id, identity.id)]
@@ -222,9 +223,7 @@ def failed(registration: Registration, failure: str, now: datetime, options: Opt
 def condemned(identity: Identity, now: datetime, options: Options) -> Identity:
     """Return the identity as a removal, due at once."""
     horizon = now + timedelta(seconds=options.removal_horizon)
-    return identity.but(
-        state=IdentityState.CONDEMNED, registration=None, due_at=now, look_until=horizon, tries=0
-    )
+    return identity.but(state=IdentityState.CONDEMNED, registration=None, due_at=now, look_until=horizon, tries=0)
 
 
 def failing(held: Held, failure: str, now: datetime, options: Options) -> list[Write]:
@@ -234,7 +233,7 @@ def failing(held: Held, failure: str, now: datetime, options: Options) -> list[W
     return [Replace(registration), *released, Replace(condemned(held.identity, now, options))]
 
 
-def refused_after_doubt(
+def refused_after_doubt(  # noqa: PLR0913, PLR0917 - plain values; a record of them would be used here alone
     ask: Ask, account_id: str, before: Registration | None, failure: str, now: datetime, options: Options
 ) -> Write:
     """Return the write that fences a commit of ours which may still land: it moves the record which that one needs."""

@@ -57,7 +57,7 @@ async def fail(engine: Engine, held: Held, failure: str) -> bool:
 
 
 async def take_lease(engine: Engine, registration: Registration, worker: str) -> Registration | None:
-    """Return the pending registration with the lease in the worker's name; ``None`` where another was first, or in doubt."""
+    """Return the pending registration leased to the worker; ``None`` where another was first, or in doubt."""
     lease = engine.options.lease
     mine = commits.leased(registration, worker, engine.clock.now(), lease, engine.options)
     put = await engine.put([Replace(mine)])

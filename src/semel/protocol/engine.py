@@ -47,7 +47,10 @@ class Registered(msgspec.Struct, frozen=True):
 
 
 class Engine:
-    """Ports, options and the small questions that every step asks. One for each process, or for each simulated worker."""
+    """Ports, options and the small questions that every step asks.
+
+    One for each process, or for each simulated worker.
+    """
 
     def __init__(  # noqa: PLR0913 - the ports themselves; bundling them would only rename this list
         self,
@@ -85,8 +88,9 @@ class Engine:
     async def put(self, writes: Sequence[Write]) -> Put:
         """Commit, and settle a lost answer as far as reading can.
 
-        A record of ours with our token tells that it happened. None tells nothing: the commit may land later, so its outcome is
-        unknown until a conditional write of ours has moved a record that it needs. Passes on every other error of the store.
+        A record of ours with our token tells that it happened. None tells nothing: the commit may land later, so its
+        outcome is unknown until a conditional write of ours has moved a record that it needs. Passes on every other
+        error of the store.
         """
         token = self.ids.token()
         try:

@@ -55,7 +55,8 @@ class Outside:
                     return await self._complete(done.provider_id, ours=True)
                 case Rejected() as no:
                     fields = (FieldError(no.field, "provider_refused", no.message),) if no.field else ()
-                    return await self._fail(ProviderRefused(no.message, fields))
+                    await self._fail(ProviderRefused(no.message, fields))
+                    return None
                 case Unknown() as unknown:
                     raise await self._unknown(unknown)
                 case Exists():
@@ -64,7 +65,8 @@ class Outside:
             if whose is _Whose.OURS:
                 return await self._complete(provider_id, ours=False)
             if whose is _Whose.SOMEBODYS:
-                return await self._fail(IdentityAlreadyExists(errors=(_EMAIL_TAKEN,)))
+                await self._fail(IdentityAlreadyExists(errors=(_EMAIL_TAKEN,)))
+                return None
         raise await self._unknown(Unknown("the provider contradicts itself"))
 
     def _identity(self) -> NewIdentity:
@@ -90,11 +92,15 @@ class Outside:
         return put.done
 
     async def _complete(self, provider_id: str | None, *, ours: bool) -> Registered | None:
-        """Commit 2. It is a success only if our own create was answered *done*; else the password is verified on a new look."""
+        """Commit 2.
+
+        It is a success only if our own create was answered *done*; else the password is verified on a new look.
+        """
         try:
             registered = await complete(self._engine, self.held, provider_id)
         except (ApplicationRefused, StoreRejected) as refused:
-            return await self._fail(refused)
+            await self._fail(refused)
+            return None
         return registered if ours else None
 
     async def _fail(self, error: SemelError) -> None:

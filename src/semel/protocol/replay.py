@@ -55,7 +55,7 @@ async def same_answer(engine: Engine, registration: Registration, password: Secr
 
 
 async def same_intent(engine: Engine, ask: Ask, taken: Identifier, password: Secret | None) -> Registered | None:
-    """A double click without a key: the winner's success, if all of the payload is the winner's and the password verifies.
+    """A double click without a key: the winner's success, if the payload is the winner's and the password verifies.
 
     ``None``: it is another intent, or one too late.
     """

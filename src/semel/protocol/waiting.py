@@ -24,7 +24,10 @@ class Waiting:
         self._pollers: set[asyncio.Task[None]] = set()
 
     async def settled(self, registration_id: str, deadline: datetime) -> bool:
-        """Wait until the registration is no longer pending under a live lease. ``False`` where the deadline came first."""
+        """Wait until the registration is no longer pending under a live lease.
+
+        ``False`` where the deadline came first.
+        """
         waiter: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         waiters = self._waiters.get(registration_id)
         if waiters is None:

@@ -1,7 +1,7 @@
 """Upkeep: the duties that run beside requests. Any number of servers may run them at once.
 
-A duty is given one due record at a time, reads it afresh, and ends what is due by the same conditional writes as everybody
-else, so two that meet lose nothing: one is refused.
+A duty is given one due record at a time, reads it afresh, and ends what is due by the same conditional writes as
+everybody else, so two that meet lose nothing: one is refused.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ _BATCH: Final = 100
 
 
 class Duty(msgspec.Struct, frozen=True):
-    """A duty: its name, the type of record it looks after, and what it does with a due one. ``True``: it did something."""
+    """A duty: its name, the type of record it looks after, and what it does with a due one.
+
+    ``True``: it did something.
+    """
 
     name: str
     kind: type[Record]
@@ -69,7 +72,7 @@ class Upkeep:
         return done
 
     async def run(self, interval: float) -> None:
-        """Make a pass about every ``interval`` seconds, spread by jitter, until cancelled; a failed pass is followed by another."""
+        """Make a pass about every ``interval`` seconds, spread by jitter, until cancelled, whatever a pass meets."""
         while True:
             await self._engine.clock.sleep(interval * (0.5 + self._engine.ids.jitter()))
             try:

@@ -43,9 +43,9 @@ async def _absent_now(engine: Engine, identity: Identity) -> bool:
 
 
 def _next_look(engine: Engine, identity: Identity, now: datetime) -> datetime:
-    """Double the wait with each look, spread by jitter, up to a tenth of the horizon; one look stands at the horizon's end."""
+    """Double the wait with each look, with jitter, up to a tenth of the horizon; look once at the horizon's end."""
     options = engine.options
-    wait = min(options.removal_retry * 2**min(identity.tries, 30), options.removal_horizon / 10)
+    wait = min(options.removal_retry * 2 ** min(identity.tries, 30), options.removal_horizon / 10)
     next_look = now + timedelta(seconds=wait * (0.5 + engine.ids.jitter()))
     if identity.look_until is not None and identity.look_until > now:
         return min(next_look, identity.look_until)

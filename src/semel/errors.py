@@ -69,7 +69,7 @@ __all__ = [
 
 
 class FieldError(msgspec.Struct, frozen=True):
-    """What is wrong with one field: the ``field`` as the caller named it, a stable ``code``, a ``message`` for people."""
+    """What is wrong with one field, as the caller named it: a stable ``code``, and a ``message`` for people."""
 
     field: str
     code: str

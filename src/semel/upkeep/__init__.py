@@ -6,13 +6,14 @@ everybody else, so two that meet lose nothing: one is refused.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
 import msgspec
 
 from semel.errors import SemelError
-from semel.model import Identity, OutboxEvent, Record, Registration
+from semel.model import Identity, Key, OutboxEvent, Record, Registration
 from semel.protocol.engine import Engine
 from semel.upkeep.removal import remove
 from semel.upkeep.rescue import rescue
@@ -44,32 +45,48 @@ BUILT_IN: Final = (
 
 
 class Upkeep:
-    """Runs duties over what is due."""
+    """Runs duties over what is due, up to ``width`` records at a time."""
 
-    def __init__(self, engine: Engine, duties: tuple[Duty, ...] = BUILT_IN) -> None:
+    def __init__(self, engine: Engine, duties: tuple[Duty, ...] = BUILT_IN, width: int = 8) -> None:
         self._engine = engine
         self._duties = duties
+        self._width = width
 
     async def once(self) -> dict[str, int]:
-        """Make one pass over what is due now; return how much each duty did. Raises ``StoreUnavailable``."""
-        due: dict[type[Record], list[Record]] = {}
+        """Make one pass over all that is due now; return how much each duty did. Raises ``StoreUnavailable``."""
+        done = {duty.name: 0 for duty in self._duties}
         for kind in dict.fromkeys(duty.kind for duty in self._duties):
-            found = await self._engine.store.due(kind, self._engine.clock.now(), _BATCH)
-            due[kind] = sorted(found, key=lambda _: self._engine.ids.jitter())
-        return {duty.name: await self._run(duty, due[duty.kind]) for duty in self._duties}
-
-    async def _run(self, duty: Duty, records: list[Record]) -> int:
-        done = 0
-        for record in records:
-            fresh = await self._engine.store.get(type(record), record.key)
-            if fresh is None or fresh.due_at is None or fresh.due_at > self._engine.clock.now():
-                continue
-            try:
-                done += await duty.run(self._engine, fresh)
-            except SemelError as error:
-                noted = {"duty": duty.name, "code": error.code, "record": "/".join(record.key)}
-                self._engine.events.emit("upkeep.failed", noted)
+            async for batch in self._due(kind):
+                for start in range(0, len(batch), self._width):
+                    await asyncio.gather(*(self._look_after(one, done) for one in batch[start : start + self._width]))
         return done
+
+    async def _due(self, kind: type[Record]) -> AsyncIterator[list[Record]]:
+        """Yield what is due, each record once: whatever a duty could not end must not hide what comes after it."""
+        seen: set[Key] = set()
+        limit = _BATCH
+        while True:
+            found = await self._engine.store.due(kind, self._engine.clock.now(), limit)
+            new = [record for record in found if record.key not in seen]
+            seen.update(record.key for record in new)
+            yield sorted(new, key=lambda _: self._engine.ids.jitter())
+            if len(found) < limit:
+                return
+            if not new:
+                limit *= 2
+
+    async def _look_after(self, hint: Record, done: dict[str, int]) -> None:
+        for duty in self._duties:
+            if duty.kind is not type(hint):
+                continue
+            fresh = await self._engine.store.get(type(hint), hint.key)
+            if fresh is None or fresh.due_at is None or fresh.due_at > self._engine.clock.now():
+                return
+            try:
+                done[duty.name] += await duty.run(self._engine, fresh)
+            except SemelError as error:
+                noted = {"duty": duty.name, "code": error.code, "record": "/".join(hint.key)}
+                self._engine.events.emit("upkeep.failed", noted)
 
     async def run(self, interval: float) -> None:
         """Make a pass about every ``interval`` seconds, spread by jitter, until cancelled, whatever a pass meets."""

@@ -76,17 +76,18 @@ class Upkeep:
                 limit *= 2
 
     async def _look_after(self, hint: Record, done: dict[str, int]) -> None:
+        fresh = await self._engine.store.get(type(hint), hint.key)
+        if fresh is None or fresh.due_at is None or fresh.due_at > self._engine.clock.now():
+            return
         for duty in self._duties:
-            if duty.kind is not type(hint):
-                continue
-            fresh = await self._engine.store.get(type(hint), hint.key)
-            if fresh is None or fresh.due_at is None or fresh.due_at > self._engine.clock.now():
-                return
             try:
-                done[duty.name] += await duty.run(self._engine, fresh)
+                if duty.kind is type(fresh) and await duty.run(self._engine, fresh):
+                    done[duty.name] += 1
+                    return
             except SemelError as error:
-                noted = {"duty": duty.name, "code": error.code, "record": "/".join(hint.key)}
+                noted = {"duty": duty.name, "code": error.code, "record": "/".join(fresh.key)}
                 self._engine.events.emit("upkeep.failed", noted)
+                return
 
     async def run(self, interval: float) -> None:
         """Make a pass about every ``interval`` seconds, spread by jitter, until cancelled, whatever a pass meets."""

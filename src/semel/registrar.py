@@ -141,7 +141,7 @@ class _Work:
                 self._open(registration) if engine.remote is None else self._open_held(engine.remote, registration)
             )
         if registration.state is RegistrationState.WITHDRAWN:
-            raise RegistrationWithdrawn(registration_id=registration.account_id)
+            raise RegistrationWithdrawn(registration_id=registration.id)
         if not hmac.compare_digest(registration.fingerprint, self.ask.fingerprint):
             raise IdempotencyKeyReused
         if registration.state is RegistrationState.COMPLETED:
@@ -172,7 +172,7 @@ class _Work:
         try:
             put = await engine.put(writes)
         except (ApplicationRefused, StoreRejected) as refused:
-            refused.registration_id = account.id
+            refused.registration_id = self.ask.registration
             await self._refuse(refused)
             return None
         if put.done:

@@ -106,7 +106,7 @@ class Outside:
     async def _fail(self, error: SemelError) -> None:
         """Fail the registration, then say why; a look again where it is not known to have failed."""
         if await fail(self._engine, self.held, error.code):
-            error.registration_id = self.held.registration.account_id
+            error.registration_id = self.held.registration.id
             raise error
 
     async def _unknown(self, answer: Unknown) -> OutcomeUnknown:
@@ -116,7 +116,7 @@ class Outside:
         over = self._engine.later(pause)
         if registration.owner and registration.lease_until and registration.lease_until > over:
             await self._lease_again(registration.owner, pause)
-        return OutcomeUnknown(retry_after=answer.retry_after or pause, registration_id=registration.account_id)
+        return OutcomeUnknown(retry_after=answer.retry_after or pause, registration_id=registration.id)
 
     async def _whose(self) -> tuple[_Whose, str | None]:
         """Settle "already exists" by identity, never by its text."""

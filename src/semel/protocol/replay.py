@@ -49,7 +49,7 @@ async def same_answer(engine: Engine, registration: Registration, password: Secr
             engine.events.emit("sign_in.failed", {"account": account.id, "door": registration.door})
             raise IdempotencyKeyReused
         case Verified.UNKNOWN:
-            raise OutcomeUnknown(retry_after=2 * engine.options.provider_timeout, registration_id=account.id)
+            raise OutcomeUnknown(retry_after=2 * engine.options.provider_timeout, registration_id=registration.id)
         case Verified.ABSENT:
             return None
 

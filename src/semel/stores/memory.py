@@ -27,7 +27,8 @@ def apply(table: Table, writes: Sequence[Write], token: int) -> Table:
         write = writes[position]
         name = (write.record.TYPE, write.record.key)
         stored = after.get(name)
-        if isinstance(write, Insert) is (stored is not None) or (stored and stored.version != write.record.version):
+        expected = None if isinstance(write, Insert) else write.record.version
+        if (stored.version if stored else None) != expected:
             refused.append(position)
         elif isinstance(write, Delete):
             del after[name]

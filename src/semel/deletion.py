@@ -42,7 +42,7 @@ async def _owned(engine: Engine, account_id: str) -> Owned:
     ]
     identity, registration, *others = await engine.store.get_many(refs)
     if not isinstance(identity, Identity) or identity.state is not IdentityState.OWNED:
-        raise StoreInconsistent(registration_id=account_id)
+        raise StoreInconsistent("The account has no identity of its own")
     return Owned(
         account,
         identity,

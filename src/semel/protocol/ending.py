@@ -105,4 +105,4 @@ async def past(engine: Engine, registration_id: str, deadline: datetime) -> None
         return
     engine.events.emit("registration.waited", {"registration": registration_id, "door": found.door})
     if not await engine.waiting.settled(registration_id, deadline):
-        raise RegistrationInFlight(retry_after=engine.options.wait, registration_id=found.id)
+        raise RegistrationInFlight(retry_after=engine.options.wait)

@@ -15,6 +15,8 @@ EXTRA_OF = {
     "semel.http": "server",
     "semel.stores.postgres": "postgres",
 }
+# A script that Alembic runs, no module to import.
+SCRIPTS = {"semel.stores.migrations.env"}
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def install(requirement: str, wheel: Path, directory: Path) -> str:
 def promised(extras: frozenset[str], wheel: Path) -> list[str]:
     """Return the wheel's modules that need no extra but these."""
     files = [Path(name) for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".py")]
-    names = sorted(".".join(file.with_suffix("").parts).removesuffix(".__init__") for file in files)
+    names = sorted({".".join(file.with_suffix("").parts).removesuffix(".__init__") for file in files} - SCRIPTS)
     missing = tuple(module for module, extra in EXTRA_OF.items() if extra not in extras)
     return [name for name in names if not any(f"{name}.".startswith(f"{module}.") for module in missing)]
 

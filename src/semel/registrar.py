@@ -9,6 +9,7 @@ from semel.errors import (
     ApplicationRefused,
     FieldError,
     IdempotencyKeyReused,
+    InvalidInput,
     OutcomeUnknown,
     RegistrationWithdrawn,
     SemelError,
@@ -54,7 +55,12 @@ class Registrar:
         ``IdentityAlreadyExists``, ``ProviderRefused``, ``ApplicationRefused``, ``Overloaded``, ``OutcomeUnknown`` or a
         ``StoreError``.
         """
-        work = _Work(self._engine, prepare(self._engine, self._policy, intent), intent.password)
+        try:
+            ask = prepare(self._engine, self._policy, intent)
+        except InvalidInput as error:
+            self._engine.events.emit("registration.ended", {"door": intent.door, "outcome": error.code})
+            raise
+        work = _Work(self._engine, ask, intent.password)
         task = asyncio.create_task(self._noted(work))
         self._working[task] = work
         task.add_done_callback(self._ended)

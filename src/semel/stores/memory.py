@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, TypeVar, cast
@@ -68,9 +69,9 @@ class MemoryStore:
 
     async def page(self, kind: type[R], cursor: str | None, limit: int) -> Page:
         """See ``Store.page``."""
-        after = tuple(cursor.split("\x1f")) if cursor else ()
+        after = tuple(json.loads(cursor)) if cursor else ()
         found = sorted((r for r in self._all(kind) if r.key > after), key=lambda r: r.key)[: limit + 1]
-        return Page(tuple(found[:limit]), "\x1f".join(found[limit - 1].key) if len(found) > limit else None)
+        return Page(tuple(found[:limit]), json.dumps(found[limit - 1].key) if len(found) > limit else None)
 
     async def ping(self) -> datetime:
         """See ``Store.ping``."""

@@ -1,0 +1,26 @@
+"""Every store keeps every promise of its port."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from semel.stores.memory import MemoryStore
+from semel.testing.store_contract import STORE_CONTRACT, Promise, StoreBench
+
+
+@pytest.fixture
+async def memory() -> AsyncIterator[StoreBench]:
+    store = MemoryStore()
+    yield StoreBench(store, store)
+
+
+@pytest.fixture(params=["memory"])
+def bench(request: pytest.FixtureRequest) -> StoreBench:
+    found: StoreBench = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.mark.parametrize("promise", STORE_CONTRACT)
+async def test_keeps_the_promise(promise: Promise, bench: StoreBench) -> None:
+    """The promise is kept."""
+    await promise(bench)

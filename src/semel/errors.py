@@ -19,6 +19,13 @@
     ├── NotFound                     not_found                404
     ├── Overloaded                   overloaded               503
     ├── ConfigurationInvalid         configuration_invalid    500
+    ├── MalformedBody                malformed_body           400
+    ├── IdempotencyKeyInvalid        idempotency_key_invalid  400
+    ├── MethodNotAllowed             method_not_allowed       405
+    ├── BodyTooLarge                 body_too_large           413
+    ├── UnsupportedMediaType         unsupported_media_type   415
+    ├── InternalError                internal_error           500
+    ├── NotReady                     not_ready                503
     └── StoreError
         ├── StoreInconsistent        store_inconsistent       503
         ├── StoreUnavailable         store_unavailable        503
@@ -41,16 +48,22 @@ from typing_extensions import override
 __all__ = [
     "AccountInactive",
     "ApplicationRefused",
+    "BodyTooLarge",
     "CommitFailed",
     "CommitUnknown",
     "ConfigurationInvalid",
     "FieldError",
+    "IdempotencyKeyInvalid",
     "IdempotencyKeyReused",
     "IdentityAlreadyExists",
+    "InternalError",
     "InvalidCredentials",
     "InvalidInput",
     "InvalidToken",
+    "MalformedBody",
+    "MethodNotAllowed",
     "NotFound",
+    "NotReady",
     "OutcomeUnknown",
     "Overloaded",
     "ProviderRefused",
@@ -62,6 +75,7 @@ __all__ = [
     "StoreInconsistent",
     "StoreRejected",
     "StoreUnavailable",
+    "UnsupportedMediaType",
     "UserAlreadyExists",
     "WriteRefused",
     "every_error",
@@ -234,6 +248,62 @@ class ConfigurationInvalid(SemelError):
 
     code = "configuration_invalid"
     title = "The configuration is not valid"
+
+
+class MalformedBody(SemelError):
+    """The body is not JSON (RFC 8259) in UTF-8, or is nested too deeply. Nothing was changed."""
+
+    code = "malformed_body"
+    status = 400
+    title = "The body is not valid JSON"
+
+
+class IdempotencyKeyInvalid(SemelError):
+    """The ``Idempotency-Key`` header is given twice, is too short or too long, or is no string. Nothing was changed."""
+
+    code = "idempotency_key_invalid"
+    status = 400
+    title = "The Idempotency-Key header is not valid"
+
+
+class MethodNotAllowed(SemelError):
+    """The path exists, but not for this method; the header ``Allow`` names those that it has."""
+
+    code = "method_not_allowed"
+    status = 405
+    title = "Method not allowed"
+
+
+class BodyTooLarge(SemelError):
+    """The body is larger than the server takes (``SEMEL_MAX_BODY_BYTES``). Nothing was changed."""
+
+    code = "body_too_large"
+    status = 413
+    title = "The body is too large"
+
+
+class UnsupportedMediaType(SemelError):
+    """The body is not announced as ``application/json`` in UTF-8. Nothing was changed."""
+
+    code = "unsupported_media_type"
+    status = 415
+    title = "Send the body as application/json"
+
+
+class InternalError(SemelError):
+    """An error in the program. The server's log has it under the request id that the answer names."""
+
+    code = "internal_error"
+    status = 500
+    title = "Something went wrong on the server"
+
+
+class NotReady(SemelError):
+    """The server should get no requests now; ``errors`` says why, part by part."""
+
+    code = "not_ready"
+    status = 503
+    title = "The server is not ready"
 
 
 class StoreError(SemelError):

@@ -31,6 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.types import TypeEngine
 
+from semel.errors import ConfigurationInvalid
 from semel.model import (
     RECORD_TYPES,
     Account,
@@ -49,6 +50,7 @@ __all__ = [
     "ACCOUNT_USERNAME",
     "IDENTIFIER_ACCOUNT",
     "PREFIX",
+    "REVISION",
     "SCHEMA",
     "SESSION_ACCOUNT",
     "VERSION_TABLE",
@@ -58,7 +60,9 @@ __all__ = [
     "declare",
     "fields",
     "is_semel_table",
+    "require_revision",
     "table_name",
+    "version_table",
 ]
 
 SCHEMA: Final = "semel"
@@ -66,7 +70,9 @@ SCHEMA: Final = "semel"
 PREFIX: Final = "semel_"
 """What the names of our tables start with on SQLite."""
 VERSION_TABLE: Final = "alembic_version"
-"""Which revision the tables have; in our schema, or with our prefix, like every other table."""
+"""The table that says which revision the others have; in our schema, or with our prefix, as they are."""
+REVISION: Final = "0001"
+"""The revision of the tables that this release works on: the newest of the migrations. Later ones sort after it."""
 
 ACCOUNT_EMAIL: Final = "uq_semel_accounts_email_canonical"
 ACCOUNT_USERNAME: Final = "uq_semel_accounts_username_canonical"
@@ -264,6 +270,11 @@ def table_name(kind: type[Record], schema: str | None) -> str:
     return _TABLES[kind].name if schema else PREFIX + _TABLES[kind].name
 
 
+def version_table(schema: str | None) -> str:
+    """Return the version table's name without its schema; ``None`` for SQLite."""
+    return VERSION_TABLE if schema else PREFIX + VERSION_TABLE
+
+
 def declare(schema: str | None) -> MetaData:
     """Return the tables in the given PostgreSQL schema, or with ``None`` as they are on SQLite."""
     metadata = MetaData(schema=schema)
@@ -315,3 +326,15 @@ def is_semel_table(name: str | None) -> bool:
     excludes these, else autogenerate drops what it does not know. On PostgreSQL our schema does that by itself.
     """
     return name is not None and name.startswith(PREFIX)
+
+
+def require_revision(stored: str | None) -> None:
+    """Raise ``ConfigurationInvalid`` unless a database's revision (``None``: it has none) is this release's own."""
+    if stored is None:
+        raise ConfigurationInvalid("The database has no tables of Semel yet: run `semel migrate`, then start again.")
+    if stored == REVISION:
+        return
+    stands = f"The database is at revision {stored}, this release works on {REVISION}:"
+    if stored < REVISION:
+        raise ConfigurationInvalid(f"{stands} run `semel migrate`, then start again.")
+    raise ConfigurationInvalid(f"{stands} a newer release's `semel migrate` was run; start that release.")

@@ -1,0 +1,100 @@
+"""A SQLite file: its URL, its connections, and what its errors mean."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from semel.errors import CommitUnknown, ConfigurationInvalid, StoreError, StoreRejected, StoreUnavailable
+from semel.stores.schema import version_table
+
+__all__ = ["BUSY_SECONDS", "as_store_error", "connect", "database_path", "stored_revision", "use_wal"]
+
+BUSY_SECONDS: Final = 5.0
+"""How long to wait for another process that has the file locked."""
+
+_PASSING: Final = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_INTERRUPT,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_PROTOCOL,
+    }
+)
+"""What may be over a moment later, or once the file has been mended, and says nothing of the statement."""
+
+
+def database_path(url: str) -> Path:
+    """Return the file of ``sqlite:///relative.db`` or ``sqlite:////absolute.db``.
+
+    Raises ``ConfigurationInvalid`` for anything else, a database in memory included: a second process, or the next
+    start, would find another one.
+    """
+    parts = urlsplit(url)
+    path = unquote(parts.path).removeprefix("/")
+    if parts.scheme != "sqlite" or parts.netloc or parts.query or parts.fragment or path in {"", ":memory:"}:
+        raise ConfigurationInvalid(
+            "A SQLite database is a file: give sqlite:///relative/path.db or sqlite:////absolute/path.db, and no more."
+        )
+    return Path(path)
+
+
+def connect(path: Path, *, create: bool = False, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
+    """Open the file; transactions are the caller's own. What is acknowledged survives a power cut.
+
+    A connection may be passed from thread to thread. Raises ``sqlite3.Error``.
+    """
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}",
+        uri=True,
+        timeout=busy_seconds,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    try:
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def use_wal(connection: sqlite3.Connection) -> None:
+    """Switch the file to a write-ahead log, for good. Raises ``ConfigurationInvalid`` where it cannot have one."""
+    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+    if mode != "wal":
+        raise ConfigurationInvalid(
+            "The SQLite file is on a file system without shared memory: move it to a local disk."
+        )
+
+
+def stored_revision(connection: sqlite3.Connection) -> str | None:
+    """Return the revision of our tables, ``None`` where there are none."""
+    table = version_table(None)
+    if connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,)).fetchone() is None:
+        return None
+    row: tuple[str] | None = connection.execute(f"SELECT version_num FROM {table}").fetchone()  # noqa: S608 - a constant
+    return row and row[0]
+
+
+def as_store_error(error: Exception, *, committing: bool = False) -> StoreError:
+    """Return what an error of the driver means. ``committing`` says that ``COMMIT`` raised it.
+
+    A full disk is found out before the commit is written whole, so nothing was changed; an input or output error may
+    come after it.
+    """
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    name = getattr(error, "sqlite_errorname", type(error).__name__)
+    if committing and code == sqlite3.SQLITE_IOERR:
+        return CommitUnknown(f"SQLite failed while it committed ({name}).")
+    if code in _PASSING:
+        return StoreUnavailable(f"The SQLite file cannot be used at the moment ({name}).")
+    return StoreRejected(f"SQLite refuses this for good ({name}).")

@@ -1,0 +1,256 @@
+"""The store on PostgreSQL: a commit is one statement and one round trip.
+
+It keeps no state in a session and takes no lock but those of the rows it writes. ``statement_timeout`` and
+``lock_timeout`` bound how late a commit can land whose answer was lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import partial
+from itertools import count
+from typing import Any, Final, TypeVar, cast
+
+import asyncpg
+import msgspec
+
+from semel.errors import ApplicationRefused, CommitUnknown, ConfigurationInvalid, InvalidInput, StoreRejected
+from semel.model import Account, Key, Record
+from semel.ports import Also, ApplicationCallback, Page, Ref, Row, Write, in_order
+from semel.stores.codec import Codecs
+from semel.stores.postgres_errors import DRIVER_ERRORS, commit_error, is_lost, is_passing, is_retried, read_error
+from semel.stores.postgres_pool import Pool, Session
+from semel.stores.postgres_sql import ApplicationRow, Statements, inserted_accounts, quoted
+from semel.stores.postgres_url import PostgresUrl, parse_url
+from semel.stores.schema import VERSION_TABLE, require_revision
+
+__all__ = ["PostgresStore", "open_postgres"]
+
+R = TypeVar("R", bound=Record)
+
+_TRIES: Final = 6
+_PAUSE_SECONDS: Final = 0.02
+"""Half of the longest pause before the second try; each further one is twice as long."""
+_WAIT_SECONDS: Final = 3.0
+"""How long a request waits for a connection to come free."""
+_MARGIN_SECONDS: Final = 2.0
+"""How long beyond the server's own time-out an answer is waited for."""
+_DRIVER_STATEMENTS_KEPT: Final = 100
+
+_ABOUT: Final = "SELECT pg_backend_pid(), setting::int FROM pg_settings WHERE name = 'statement_timeout'"
+_UNDECLARED_POOLER: Final = (
+    "A connection pooler stands before the database: add ?pooler=transaction to the database URL."
+)
+_UNBOUNDED: Final = (
+    "Behind a pooler the database itself must bound its statements, and it does not: "
+    "run ALTER ROLE … SET statement_timeout = '5s' for the URL's role, and let the pooler reconnect."
+)
+
+_cursor_to_key: Final = msgspec.json.Decoder(tuple[str, ...]).decode
+_values: Final = msgspec.json.Decoder(list[Any]).decode
+
+
+async def open_postgres(url: str, *, also: Also | None = None, jitter: Callable[[], float]) -> PostgresStore:
+    """Open the store at the URL (see ``semel.stores.postgres_url``).
+
+    ``jitter`` gives numbers from 0 to 1 that spread tries which met each other. Raises ``ConfigurationInvalid`` where
+    the URL is wrong, ``semel migrate`` has not been run, or a pooler stands there that the URL does not mention;
+    ``StoreUnavailable`` where the database does not answer.
+    """
+    store = PostgresStore(parse_url(url), also=also, jitter=jitter)
+    try:
+        await store.check()
+    except BaseException:
+        await store.close()
+        raise
+    return store
+
+
+class PostgresStore:
+    """See ``ports.Store``. Connections are opened when they are needed; one event loop uses the store."""
+
+    def __init__(self, target: PostgresUrl, *, also: Also | None, jitter: Callable[[], float]) -> None:
+        row = ApplicationRow(also) if isinstance(also, Row) else None
+        self._target: Final = target
+        self._jitter: Final = jitter
+        self._callback: Final = row.write if row else cast("ApplicationCallback | None", also)
+        self._plain: Final = Statements(target.schema)
+        self._whole: Final = Statements(target.schema, row) if row else None
+        self._codecs: Final = Codecs(moments_as_text=False)
+        self._seconds: Final = target.statement_timeout / 1000 + _MARGIN_SECONDS
+        self._pool: Final = Pool(self._connect, target.pool_size, _WAIT_SECONDS)
+
+    async def get(self, kind: type[R], key: Key) -> R | None:
+        """See ``Store.get``."""
+        (record,) = await self.get_many([Ref(kind, key)])
+        return cast("R | None", record)
+
+    async def get_many(self, refs: Sequence[Ref]) -> list[Record | None]:
+        """See ``Store.get_many``."""
+        found: list[Record | None] = [None] * len(refs)
+        if refs:
+            look = self._plain.look(tuple(ref.type for ref in refs))
+            for place, values in await self._read(look, *(part for ref in refs for part in ref.key)):
+                found[place] = self._record(refs[place].type, values)
+        return found
+
+    async def commit(self, writes: Sequence[Write], token: int) -> None:
+        """See ``Store.commit``."""
+        order = in_order(writes)
+        if not order:
+            return
+        work = partial(self._commit, [writes[position] for position in order], token)
+        for attempt in count(1):
+            try:
+                await self._pool.run(work)
+                return
+            except DRIVER_ERRORS as error:
+                if not is_retried(error) or attempt == _TRIES:
+                    raise commit_error(error, order) from None
+            await asyncio.sleep(self._jitter() * _PAUSE_SECONDS * 2**attempt)
+
+    async def due(self, kind: type[R], before: datetime, limit: int) -> list[R]:
+        """See ``Store.due``."""
+        return [self._record(kind, values) for (values,) in await self._read(self._plain.due(kind), before, limit)]
+
+    async def page(self, kind: type[R], cursor: str | None, limit: int) -> Page:
+        """See ``Store.page``. Raises ``InvalidInput`` for a cursor that no page of this kind gave."""
+        key = _key(kind, cursor) if cursor else ()
+        rows = await self._read(self._plain.page(kind, further=bool(key)), *key, limit + 1)
+        records = tuple(self._record(kind, values) for (values,) in rows[:limit])
+        return Page(records, msgspec.json.encode(records[-1].key).decode() if len(rows) > limit else None)
+
+    async def ping(self) -> datetime:
+        """See ``Store.ping``."""
+        return cast("datetime", (await self._read("SELECT clock_timestamp()"))[0][0])
+
+    async def close(self) -> None:
+        """See ``Store.close``."""
+        await self._pool.close()
+
+    async def check(self) -> None:
+        """Raise ``ConfigurationInvalid`` where the database is not as this store needs it."""
+        try:
+            await self._pool.run(self._check)
+        except DRIVER_ERRORS as error:
+            raise read_error(error) from None
+
+    def _record(self, kind: type[R], values: str) -> R:
+        return self._codecs[kind].record(_values(values))
+
+    async def _connect(self) -> asyncpg.Connection[Any]:
+        target = self._target
+        settings = {"application_name": "semel", **target.startup}
+        if not target.pooled:
+            settings["statement_timeout"] = str(target.statement_timeout)
+            settings["lock_timeout"] = str(target.lock_timeout)
+            settings["timezone"] = "UTC"
+        connection: asyncpg.Connection[Any] = await asyncpg.connect(
+            **target.connect_arguments(),
+            server_settings=settings,
+            statement_cache_size=0 if target.pooled else _DRIVER_STATEMENTS_KEPT,
+            max_cached_statement_lifetime=0,
+        )
+        return connection
+
+    async def _check(self, session: Session) -> None:
+        ((process, bound),) = await session.fetch(_ABOUT, (), self._seconds)
+        if self._target.pooled:
+            if bound == 0:
+                raise ConfigurationInvalid(_UNBOUNDED)
+        elif process != session.connection.get_server_pid() or bound != self._target.statement_timeout:
+            raise ConfigurationInvalid(_UNDECLARED_POOLER)
+        table = quoted(self._target.schema, VERSION_TABLE)
+        try:
+            rows = await session.fetch(f"SELECT version_num FROM {table}", (), self._seconds)  # noqa: S608 - quoted
+        except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
+            rows = []
+        require_revision(rows[0][0] if rows else None)
+
+    async def _read(self, text: str, *parameters: object) -> list[asyncpg.Record]:
+        async def query(session: Session) -> list[asyncpg.Record]:
+            return await session.fetch(text, parameters, self._seconds)
+
+        try:
+            return await self._pool.run(query)
+        except DRIVER_ERRORS as error:
+            if not is_lost(error) or isinstance(error, TimeoutError):
+                raise read_error(error) from None
+        try:
+            return await self._pool.run(query, fresh=True)
+        except DRIVER_ERRORS as error:
+            raise read_error(error) from None
+
+    async def _commit(self, writes: Sequence[Write], token: int, session: Session) -> None:
+        accounts = inserted_accounts(writes, token) if self._callback is not None else []
+        if accounts and self._whole is None:
+            return await self._commit_in_steps(session, writes, token, accounts)
+        try:
+            await session.fetch(*(self._whole or self._plain).commit(writes, token), self._seconds)
+        except DRIVER_ERRORS as error:
+            # Undone, and for whose sake is not said: in steps it is.
+            if not accounts or not isinstance(commit_error(error, range(len(writes))), StoreRejected):
+                raise
+            await self._commit_in_steps(session, writes, token, accounts)
+
+    async def _commit_in_steps(
+        self, session: Session, writes: Sequence[Write], token: int, accounts: Sequence[Account]
+    ) -> None:
+        """Do the writes, then call the application for each account, in one transaction."""
+        connection = session.connection
+        async with asyncio.timeout(self._seconds):
+            await connection.execute("BEGIN")
+            try:
+                await session.fetch(*self._plain.commit(writes, token), self._seconds)
+                for account in accounts:
+                    await self._call(connection, account)
+                await _end(connection)
+            except (asyncpg.PostgresError, ApplicationRefused):
+                if not connection.is_closed() and connection.is_in_transaction():
+                    await connection.execute("ROLLBACK")
+                raise
+
+    async def _call(self, connection: asyncpg.Connection[Any], account: Account) -> None:
+        assert self._callback is not None  # noqa: S101 - there are no accounts to call it with otherwise
+        try:
+            answer = self._callback(connection, account)
+            if inspect.isawaitable(answer):
+                await answer
+        except Exception as error:
+            if connection.is_closed():
+                raise CommitUnknown("The connection was lost in the application's callback.") from error
+            if is_passing(error):
+                raise
+            raise _refused_by_application(error) from error
+
+
+async def _end(connection: asyncpg.Connection[Any]) -> None:
+    """Commit the open transaction, and find out whether that is what happened."""
+    if not connection.is_in_transaction():
+        raise CommitUnknown("The application's callback ended the transaction that it was called in.")
+    try:
+        answer = await connection.execute("COMMIT")
+    except asyncpg.PostgresError as error:
+        if isinstance(commit_error(error, ()), StoreRejected):
+            raise _refused_by_application(error) from error
+        raise
+    if answer != "COMMIT":
+        # A callback that caught the error of a statement: the server has already given the transaction up.
+        raise ApplicationRefused("A statement of the application's callback failed.")
+
+
+def _refused_by_application(error: Exception) -> ApplicationRefused:
+    return ApplicationRefused(f"The application's row or callback refused the account: {type(error).__name__}.")
+
+
+def _key(kind: type[Record], cursor: str) -> Key:
+    try:
+        key = _cursor_to_key(cursor)
+    except msgspec.MsgspecError:
+        key = ()
+    if len(key) != len(kind.KEY):
+        raise InvalidInput("The cursor is none that a page of this list gave: start without one.")
+    return key

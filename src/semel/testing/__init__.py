@@ -1,0 +1,28 @@
+"""Doubles and contract suites, shipped for whoever builds on Semel or writes a store or a provider for it.
+
+- ``VirtualClock``, ``SequentialIds``: time and randomness that repeat.
+- ``FakeProvider``: a remote identity provider in memory; ``semel.testing.fake_server`` serves one to other processes.
+- ``FaultyStore``: any store, behind a network that fails. ``FaultPlan`` says how, to it and to ``FakeProvider``.
+- ``semel.testing.store_contract``, ``semel.testing.provider_contract``: the promises of the two ports.
+"""
+
+from semel.testing.clock import START, SequentialIds, VirtualClock
+from semel.testing.fake_provider import FakeProvider, Variant
+from semel.testing.faults import PROVIDER_OPERATIONS, STORE_OPERATIONS, Fault, FaultPlan, Faults
+from semel.testing.promises import BrokenPromiseError
+from semel.testing.stores import FaultyStore
+
+__all__ = [
+    "PROVIDER_OPERATIONS",
+    "START",
+    "STORE_OPERATIONS",
+    "BrokenPromiseError",
+    "FakeProvider",
+    "Fault",
+    "FaultPlan",
+    "Faults",
+    "FaultyStore",
+    "SequentialIds",
+    "Variant",
+    "VirtualClock",
+]

@@ -1,0 +1,153 @@
+"""A remote identity provider that is none: in memory, and failing as told."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections import Counter
+from functools import partial
+from typing import Any, Final
+
+from typing_extensions import override
+
+from semel.model import Secret
+from semel.ports import (
+    Absent,
+    Clock,
+    Done,
+    Exists,
+    Found,
+    NewIdentity,
+    Rejected,
+    SignedIn,
+    Tokens,
+    Unknown,
+    Verified,
+)
+from semel.testing.clock import VirtualClock
+from semel.testing.fake_realm import Kept, Realm, State, Variant
+from semel.testing.faults import PROVIDER_OPERATIONS, Fault, FaultPlan, Faults
+
+__all__ = ["FakeProvider", "ProviderFace", "Variant"]
+
+TIMEOUT: Final = 5.0
+
+
+class ProviderFace(ABC):
+    """``ports.RemoteProvider`` and ``ports.Sessions``, over whatever answers an operation by its name."""
+
+    timeout: float = TIMEOUT
+
+    @abstractmethod
+    async def ask(self, operation: str, *args: Any) -> Any:  # noqa: ANN401 - each operation has its types below
+        """Return the operation's answer, or ``Unknown``."""
+
+    async def create(self, identity: NewIdentity) -> Done | Exists | Rejected | Unknown:
+        """See ``RemoteProvider.create``."""
+        answer: Done | Exists | Rejected | Unknown = await self.ask("create", identity)
+        return answer
+
+    async def find(self, identity_id: str) -> Found | Absent | Unknown:
+        """See ``RemoteProvider.find``."""
+        answer: Found | Absent | Unknown = await self.ask("find", identity_id)
+        return answer
+
+    async def find_by_email(self, email: str) -> Found | Absent | Unknown:
+        """See ``RemoteProvider.find_by_email``."""
+        answer: Found | Absent | Unknown = await self.ask("find_by_email", email)
+        return answer
+
+    async def delete(self, provider_id: str) -> Done | Unknown:
+        """See ``RemoteProvider.delete``."""
+        answer: Done | Unknown = await self.ask("delete", provider_id)
+        return answer
+
+    async def verify_password(self, identity_id: str, email: str | None, password: Secret) -> Verified:
+        """See ``RemoteProvider.verify_password``."""
+        answer: Verified | Unknown = await self.ask("verify_password", identity_id, email, password)
+        return Verified.UNKNOWN if isinstance(answer, Unknown) else answer
+
+    async def sign_in(self, email: str, password: Secret) -> SignedIn | Absent | Unknown:
+        """See ``Sessions.sign_in``."""
+        answer: SignedIn | Absent | Unknown = await self.ask("sign_in", email, password)
+        return answer
+
+    async def refresh(self, refresh_token: Secret) -> Tokens | Absent | Unknown:
+        """See ``Sessions.refresh``."""
+        answer: Tokens | Absent | Unknown = await self.ask("refresh", refresh_token)
+        return answer
+
+    async def sign_out(self, access_token: Secret) -> Done | Unknown:
+        """See ``Sessions.sign_out``."""
+        answer: Done | Unknown = await self.ask("sign_out", access_token)
+        return answer
+
+    async def close(self) -> None:  # noqa: B027 - no method to fill: there is nothing to give up
+        """See ``RemoteProvider.close``."""
+
+
+class FakeProvider(ProviderFace):
+    """A remote provider in memory, with ``faults`` between it and its caller.
+
+    Without faults nothing suspends, so each operation is atomic in an event loop. ``state`` is the whole of it, an
+    immutable value: keep it, compare it, put it back. ``calls`` counts by operation. A slow call takes half the
+    ``timeout`` on the ``clock``; a refused one is ``Rejected`` where the port knows that, else ``Unknown``.
+    """
+
+    def __init__(
+        self,
+        variant: Variant = Variant.OWN,
+        faults: Faults | None = None,
+        clock: Clock | None = None,
+        timeout: float = TIMEOUT,
+    ) -> None:
+        self.state = State()
+        self.calls: Counter[str] = Counter()
+        self.timeout = timeout
+        self._realm = Realm(variant, Secret("the key of the fake provider"))
+        self._faults = faults or FaultPlan(PROVIDER_OPERATIONS)
+        self._clock = clock or VirtualClock()
+        self._late: list[partial[object]] = []
+
+    def plant(self, email: str, password: Secret | None = None, label: str | None = None) -> str:
+        """Add somebody's identity, none of ours, and return the provider's id of it.
+
+        ``label`` is the name or marker it bears: that of another identity in ``state``, to forge a marker.
+        """
+        provider_id = f"somebody-{self.state.made + 1}"
+        self.state = self._realm.plant(self.state, Kept(provider_id, label, email, True, None), password)  # noqa: FBT003
+        return provider_id
+
+    def land(self) -> None:
+        """Let the late requests arrive, in the order in which they were sent. Nobody hears what comes of them."""
+        while self._late:
+            self._late.pop(0)()
+
+    @override
+    async def ask(self, operation: str, *args: Any) -> Any:
+        """See ``ProviderFace.ask``."""
+        self.calls[operation] += 1
+        do = partial(self._do, operation, *args)
+        match self._faults(operation):
+            case Fault.LOSE:
+                do()
+                return Unknown("the answer was lost")
+            case Fault.DROP:
+                return Unknown("the request was lost")
+            case Fault.LATE:
+                self._late.append(do)
+                return Unknown("the request is on its way")
+            case Fault.TWICE:
+                do()
+            case Fault.REFUSE:
+                return Rejected("refused by the provider") if operation == "create" else Unknown("refused")
+            case Fault.SLOW:
+                await self._clock.sleep(self.timeout / 2)
+            case Fault.DOWN:
+                return Unknown("nobody is there", retry_after=1.0)
+            case None:
+                pass
+        return do()
+
+    def _do(self, operation: str, *args: object) -> object:
+        self.state, answer = getattr(self._realm, operation)(self.state, *args)
+        return answer

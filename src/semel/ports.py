@@ -272,7 +272,7 @@ class Sessions(Protocol):
         """Sign in; ``Absent`` for an unknown email and a wrong password alike."""
         ...
 
-    async def refresh(self, refresh_token: Secret) -> Tokens | Absent | Unknown:
+    async def refresh(self, refresh_token: Secret) -> SignedIn | Absent | Unknown:
         """Exchange the refresh token; ``Absent`` where it is not, or no longer, good."""
         ...
 

@@ -19,7 +19,6 @@ from semel.ports import (
     NewIdentity,
     Rejected,
     SignedIn,
-    Tokens,
     Unknown,
     Verified,
 )
@@ -71,9 +70,9 @@ class ProviderFace(ABC):
         answer: SignedIn | Absent | Unknown = await self.ask("sign_in", email, password)
         return answer
 
-    async def refresh(self, refresh_token: Secret) -> Tokens | Absent | Unknown:
+    async def refresh(self, refresh_token: Secret) -> SignedIn | Absent | Unknown:
         """See ``Sessions.refresh``."""
-        answer: Tokens | Absent | Unknown = await self.ask("refresh", refresh_token)
+        answer: SignedIn | Absent | Unknown = await self.ask("refresh", refresh_token)
         return answer
 
     async def sign_out(self, access_token: Secret) -> Done | Unknown:

@@ -114,15 +114,15 @@ class Realm(msgspec.Struct, frozen=True):
         kept = _with_email(state, email)
         if kept is None or not _opens(kept, password):
             return state, Absent()
-        after, tokens = self._session(state, kept.provider_id)
-        return after, SignedIn(self._found(kept), tokens)
+        return self._session(state, kept)
 
-    def refresh(self, state: State, refresh_token: Secret) -> tuple[State, Tokens | Absent]:
+    def refresh(self, state: State, refresh_token: Secret) -> tuple[State, SignedIn | Absent]:
         """See ``Sessions.refresh``. The old tokens are worth nothing from then on."""
         old = next((each for each in state.sessions if each.refresh == _token_digest(refresh_token)), None)
-        if old is None:
+        kept = next((each for each in state.identities if old and each.provider_id == old.provider_id), None)
+        if old is None or kept is None:
             return state, Absent()
-        return self._session(_without(state, old), old.provider_id)
+        return self._session(_without(state, old), kept)
 
     def sign_out(self, state: State, access_token: Secret) -> tuple[State, Done]:
         """See ``Sessions.sign_out``."""
@@ -154,11 +154,12 @@ class Realm(msgspec.Struct, frozen=True):
     def _found(self, kept: Kept) -> Found:
         return Found(kept.provider_id, self._identity_id(kept), kept.email, kept.confirmed)
 
-    def _session(self, state: State, provider_id: str) -> tuple[State, Tokens]:
+    def _session(self, state: State, kept: Kept) -> tuple[State, SignedIn]:
         tokens = Tokens(self._sign(f"access {state.made}"), self._sign(f"refresh {state.made}"), _EXPIRES_IN)
         digests = _token_digest(Secret(tokens.access_token)), _token_digest(Secret(tokens.refresh_token))
-        sessions = (*state.sessions, Session(provider_id, *digests))
-        return msgspec.structs.replace(state, sessions=sessions, made=state.made + 1), tokens
+        sessions = (*state.sessions, Session(kept.provider_id, *digests))
+        after = msgspec.structs.replace(state, sessions=sessions, made=state.made + 1)
+        return after, SignedIn(self._found(kept), tokens)
 
     def _sign(self, text: str) -> str:
         return hmac.digest(self.key.reveal().encode(), text.encode(), "sha256").hex()

@@ -260,15 +260,16 @@ async def sign_in_gives_the_identity_and_tokens(bench: ProviderBench) -> None:
 
 
 async def a_session_is_refreshed_until_it_ends(bench: ProviderBench) -> None:
-    """A refresh gives new tokens, good for the next; after the sign-out, which may be repeated, none is good."""
-    provider, (new, _) = _sessions(bench), await bench.made()
+    """A refresh gives the identity and new tokens, good for the next; after the sign-out, repeatable, none is good."""
+    provider, (new, found) = _sessions(bench), await bench.made()
     tokens = await _signed_in(bench, new)
     for _ in range(2):
         again = await provider.refresh(Secret(tokens.refresh_token))
-        if not isinstance(again, Tokens):
+        if not isinstance(again, SignedIn):
             raise BrokenPromiseError(f"a live refresh token was answered {type(again).__name__}")
-        expect(again.access_token != tokens.access_token, "the refresh gave the same access token")
-        tokens = again
+        expect(again.identity == found, "the refresh gave another identity")
+        expect(again.tokens.access_token != tokens.access_token, "the refresh gave the same access token")
+        tokens = again.tokens
     for _ in range(2):
         answer = await provider.sign_out(Secret(tokens.access_token))
         expect(isinstance(answer, Done), f"a sign-out was answered {answer}")

@@ -31,6 +31,8 @@ START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 ROLE = "semel"
 
+BOUNDS = "SET statement_timeout = 5000; SET lock_timeout = 3000"
+
 POSTGRES_SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "max_connections": "200",
@@ -98,8 +100,11 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 
 @contextmanager
-def pgbouncer(url: str, *, pool_size: int = 5) -> Iterator[str]:
-    """Start PgBouncer in transaction mode before the database of ``url``; yield the URL that leads through it."""
+def pgbouncer(url: str, *, pool_size: int = 5, bounds: str = BOUNDS) -> Iterator[str]:
+    """Start PgBouncer in transaction mode before the database of ``url``; yield the URL that leads through it.
+
+    ``bounds`` is SQL that each of its own connections begins with, since its clients cannot set anything.
+    """
     program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
     if program is None:
         message = "pgbouncer is missing: run scripts/install-test-services"
@@ -108,7 +113,8 @@ def pgbouncer(url: str, *, pool_size: int = 5) -> Iterator[str]:
     name = behind.path.removeprefix("/")
     settings = f"""\
 [databases]
-{name} = host={behind.hostname} port={behind.port or 5432} user={behind.username} password={behind.password or ""}
+{name} = host={behind.hostname} port={behind.port or 5432} user={behind.username} password={behind.password or ""} \
+connect_query='{bounds}'
 [pgbouncer]
 listen_addr = 127.0.0.1
 listen_port = {port}

@@ -143,11 +143,10 @@ class PostgresStore:
 
     async def _connect(self) -> asyncpg.Connection[Any]:
         target = self._target
-        settings = {"application_name": "semel", **target.startup}
+        settings = {"application_name": "semel", "timezone": "UTC", **target.startup}
         if not target.pooled:
             settings["statement_timeout"] = str(target.statement_timeout)
             settings["lock_timeout"] = str(target.lock_timeout)
-            settings["timezone"] = "UTC"
         connection: asyncpg.Connection[Any] = await asyncpg.connect(
             **target.connect_arguments(),
             server_settings=settings,

@@ -55,11 +55,13 @@ __all__ = [
     "SESSION_ACCOUNT",
     "VERSION_TABLE",
     "Field",
+    "Reference",
     "Shape",
     "constraint_names",
     "declare",
     "fields",
     "is_semel_table",
+    "references",
     "require_revision",
     "table_name",
     "version_table",
@@ -100,6 +102,15 @@ class Field(NamedTuple):
     name: str
     shape: Shape
     nullable: bool
+
+
+class Reference(NamedTuple):
+    """A foreign key, checked at the end of a transaction: ``column`` of ``kind`` is the key of a ``target``."""
+
+    name: str
+    kind: type[Record]
+    column: str
+    target: type[Record]
 
 
 class _Declared(NamedTuple):
@@ -311,6 +322,15 @@ def _reference(metadata: MetaData, column: str, name: str, kind: type[Record]) -
     (key,) = kind.KEY
     target = ".".join(filter(None, (metadata.schema, table_name(kind, metadata.schema), key)))
     return ForeignKeyConstraint([column], [target], name=name, deferrable=True, initially="DEFERRED")
+
+
+def references() -> tuple[Reference, ...]:
+    """Return all foreign keys."""
+    return tuple(
+        Reference(name, kind, column, target)
+        for kind, declared in _TABLES.items()
+        for column, (name, target) in declared.references.items()
+    )
 
 
 def constraint_names() -> frozenset[str]:

@@ -10,7 +10,16 @@ from urllib.parse import unquote, urlsplit
 from semel.errors import CommitUnknown, ConfigurationInvalid, StoreError, StoreRejected, StoreUnavailable
 from semel.stores.schema import version_table
 
-__all__ = ["BUSY_SECONDS", "as_store_error", "connect", "database_path", "stored_revision", "use_wal"]
+__all__ = [
+    "BUSY_SECONDS",
+    "as_store_error",
+    "connect",
+    "database_path",
+    "is_environment",
+    "stored_revision",
+    "translated",
+    "use_wal",
+]
 
 BUSY_SECONDS: Final = 5.0
 """How long to wait for another process that has the file locked."""
@@ -28,7 +37,9 @@ _PASSING: Final = frozenset(
         sqlite3.SQLITE_PROTOCOL,
     }
 )
-"""What may be over a moment later, or once the file has been mended, and says nothing of the statement."""
+"""What may be over a moment later, or once the file has been mended."""
+_LASTING: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY})
+"""What somebody has to make room or give rights for."""
 
 
 def database_path(url: str) -> Path:
@@ -85,16 +96,35 @@ def stored_revision(connection: sqlite3.Connection) -> str | None:
     return row and row[0]
 
 
-def as_store_error(error: Exception, *, committing: bool = False) -> StoreError:
-    """Return what an error of the driver means. ``committing`` says that ``COMMIT`` raised it.
+def is_environment(error: Exception) -> bool:
+    """Tell whether it says something of the file or the machine, and nothing of the statement."""
+    return _code(error) in _PASSING | _LASTING
 
-    A full disk is found out before the commit is written whole, so nothing was changed; an input or output error may
-    come after it.
+
+def as_store_error(error: Exception, *, committing: bool = False) -> StoreError:
+    """Return what an error of the driver means; ``committing`` says that ``COMMIT`` raised it.
+
+    A full disk is noticed before the commit is written whole, so nothing was changed; an input or output error may come
+    after it, and the commit lands when the file is next recovered.
     """
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-    name = getattr(error, "sqlite_errorname", type(error).__name__)
+    code, name = _code(error), getattr(error, "sqlite_errorname", type(error).__name__)
     if committing and code == sqlite3.SQLITE_IOERR:
         return CommitUnknown(f"SQLite failed while it committed ({name}).")
     if code in _PASSING:
         return StoreUnavailable(f"The SQLite file cannot be used at the moment ({name}).")
     return StoreRejected(f"SQLite refuses this for good ({name}).")
+
+
+def translated(error: Exception) -> Exception:
+    """Return what a caller of the store meets instead of an error that the driver may raise outside ``COMMIT``."""
+    if not isinstance(error, sqlite3.Error | UnicodeError | OverflowError):
+        return error
+    met = as_store_error(error)
+    met.__cause__ = error
+    return met
+
+
+def _code(error: Exception) -> int:
+    """Return SQLite's primary result code."""
+    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    return code & 0xFF

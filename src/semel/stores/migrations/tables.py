@@ -118,15 +118,15 @@ def due_index(table: str) -> None:
 
 
 def create_refuse() -> None:
-    """Create, on PostgreSQL, the function that undoes a commit: it names the writes, by place, that were not done.
+    """Create, on PostgreSQL, the function that undoes a commit: its detail names the writes that were not done.
 
-    Places and never values: what it says stands in the server's log.
+    By place and never by value: what it says stands in the server's log.
     """
     if (schema := _schema()) is None:
         return
     op.execute(f"""
         CREATE FUNCTION {schema}.refuse(done integer[], writes integer) RETURNS integer LANGUAGE plpgsql AS $$ BEGIN
-            RAISE EXCEPTION USING ERRCODE = 'SEMEL', MESSAGE = (
+            RAISE EXCEPTION USING ERRCODE = 'SEMEL', MESSAGE = 'commit refused', DETAIL = (
                 SELECT string_agg(place::text, ',') FROM generate_series(0, writes - 1) AS place
                 WHERE place <> ALL (coalesce(done, '{{}}'))
             );

@@ -1,0 +1,1 @@
+"""Where identities live: one module a provider."""

@@ -66,8 +66,13 @@ async def processes_that_cross_lose_nothing(
 def _run(works: Sequence[_Work]) -> list[_Report]:
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(len(works))
-    with ProcessPoolExecutor(len(works), context, _gate.append, (barrier,)) as pool:
+    with ProcessPoolExecutor(len(works), context, _stand_at, (barrier,)) as pool:
         return list(pool.map(_begin, works))
+
+
+def _stand_at(barrier: Barrier) -> None:
+    # A function of the module: the method of a list would be pickled together with a list of its own.
+    _gate.append(barrier)
 
 
 def _begin(work: _Work) -> _Report:

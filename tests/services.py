@@ -100,10 +100,11 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 
 @contextmanager
-def pgbouncer(url: str, *, pool_size: int = 5, bounds: str = BOUNDS) -> Iterator[str]:
+def pgbouncer(url: str, *, pool_size: int = 5, bounds: str = BOUNDS, ignored: str = "") -> Iterator[str]:
     """Start PgBouncer in transaction mode before the database of ``url``; yield the URL that leads through it.
 
-    ``bounds`` is SQL that each of its own connections begins with, since its clients cannot set anything.
+    ``bounds`` is SQL that each of its own connections begins with, since its clients cannot set anything; a client that
+    tries is turned away, unless what it sets is ``ignored``.
     """
     program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
     if program is None:
@@ -121,6 +122,7 @@ listen_port = {port}
 unix_socket_dir =
 auth_type = any
 pool_mode = transaction
+ignore_startup_parameters = {ignored}
 default_pool_size = {pool_size}
 max_client_conn = 500
 """

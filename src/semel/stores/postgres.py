@@ -21,7 +21,15 @@ from semel.errors import ApplicationRefused, CommitUnknown, ConfigurationInvalid
 from semel.model import Account, Key, Record
 from semel.ports import Also, ApplicationCallback, Page, Ref, Row, Write, in_order
 from semel.stores.codec import Codecs
-from semel.stores.postgres_errors import DRIVER_ERRORS, commit_error, is_lost, is_passing, is_retried, read_error
+from semel.stores.postgres_errors import (
+    DRIVER_ERRORS,
+    UNDECLARED_POOLER,
+    commit_error,
+    is_lost,
+    is_passing,
+    is_retried,
+    read_error,
+)
 from semel.stores.postgres_pool import Pool, Session
 from semel.stores.postgres_sql import ApplicationRow, Statements, inserted_accounts, quoted
 from semel.stores.postgres_url import PostgresUrl, parse_url
@@ -41,9 +49,6 @@ _MARGIN_SECONDS: Final = 2.0
 _DRIVER_STATEMENTS_KEPT: Final = 100
 
 _ABOUT: Final = "SELECT pg_backend_pid(), setting::int FROM pg_settings WHERE name = 'statement_timeout'"
-_UNDECLARED_POOLER: Final = (
-    "A connection pooler stands before the database: add ?pooler=transaction to the database URL."
-)
 _UNBOUNDED: Final = (
     "Behind a pooler the database itself must bound its statements, and it does not: "
     "run ALTER ROLE … SET statement_timeout = '5s' for the URL's role, and let the pooler reconnect."
@@ -161,7 +166,7 @@ class PostgresStore:
             if bound == 0:
                 raise ConfigurationInvalid(_UNBOUNDED)
         elif process != session.connection.get_server_pid() or bound != self._target.statement_timeout:
-            raise ConfigurationInvalid(_UNDECLARED_POOLER)
+            raise ConfigurationInvalid(UNDECLARED_POOLER)
         table = quoted(self._target.schema, VERSION_TABLE)
         try:
             rows = await session.fetch(f"SELECT version_num FROM {table}", (), self._seconds)  # noqa: S608 - quoted

@@ -25,7 +25,16 @@ from semel.errors import (
 from semel.stores.postgres_sql import REFUSED
 from semel.stores.schema import constraint_names
 
-__all__ = ["DRIVER_ERRORS", "commit_error", "is_lost", "is_passing", "is_retried", "read_error", "start_error"]
+__all__ = [
+    "DRIVER_ERRORS",
+    "UNDECLARED_POOLER",
+    "commit_error",
+    "is_lost",
+    "is_passing",
+    "is_retried",
+    "read_error",
+    "start_error",
+]
 
 DRIVER_ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 """All that asyncpg raises; its time-outs are ``OSError``."""
@@ -36,11 +45,18 @@ _PASSING: Final = _RETRIED | {"53000", "53200", "53300", "53400", "55006", "55P0
 """Also memory, connections and limits used up, objects in use, locks not had in time, cancelled, starting up."""
 _UNKNOWN: Final = frozenset({"40003", "57P01", "57P02", "57P05"})
 """Completion unknown, and a connection that the server ended: shut down, crashed, idle for too long."""
+_NO_SETTINGS: Final = "08P01"
+"""What a pooler answers to a startup packet with settings that it cannot pass on."""
 _MISCONFIGURED: Final = frozenset({"28000", "28P01", "3D000"})
 """Role or password refused, no such database."""
 _BY_CONSTRAINT: Final = frozenset({"23503", "23505"})
 """A reference and a unique constraint, of which we have some."""
 _OURS: Final = constraint_names()
+
+UNDECLARED_POOLER: Final = (
+    "A connection pooler stands before the database and takes no settings: "
+    "add ?pooler=transaction to the database URL, and leave out options."
+)
 
 
 def is_lost(error: Exception) -> bool:
@@ -96,6 +112,8 @@ def start_error(error: Exception) -> StoreUnavailable | ConfigurationInvalid:
     if isinstance(error, asyncpg.ClientConfigurationError):
         return ConfigurationInvalid("The database URL does not fit: its TLS files or hosts cannot be used together.")
     state = getattr(error, "sqlstate", None) or type(error).__name__
+    if state == _NO_SETTINGS:
+        return ConfigurationInvalid(UNDECLARED_POOLER)
     if state in _MISCONFIGURED:
         return ConfigurationInvalid(f"The database refuses user, password or database of the URL ({state}).")
     return StoreUnavailable(f"The database cannot be reached ({state}).")

@@ -48,19 +48,21 @@ class ApplicationRow:
 
     def __init__(self, row: Row) -> None:
         """Raise ``ConfigurationInvalid`` where a column asks for a field that accounts do not have."""
-        if unknown := sorted(set(row.columns.values()) - set(Account.__struct_fields__)):
+        self._codec = Codecs(moments_as_text=False)[Account]
+        if unknown := sorted(set(row.columns.values()) - set(self._codec.columns)):
             raise ConfigurationInvalid(f"also=Row(…) asks for {unknown[0]!r}, which is no field of an account.")
         self._table = quoted(*row.table.split("."))
         self._columns = [quoted(column) for column in row.columns]
-        self._fields = tuple(row.columns.values())
+        self._places = [self._codec.columns.index(field) for field in row.columns.values()]
 
     def insert(self, first: int) -> tuple[str, int]:
         """Return the insert with its parameters numbered from ``first``, and the number of the next."""
         return _insert(self._table, self._columns, first), first + len(self._columns)
 
     def values(self, account: Account) -> list[object]:
-        """Return the parameters."""
-        return [getattr(account, field) for field in self._fields]
+        """Return the parameters: the account's values as our own table has them, structured ones as JSON."""
+        row = self._codec.row(account, account.version)
+        return [row[place] for place in self._places]
 
     async def write(self, connection: Any, account: Account) -> None:  # noqa: ANN401 - as ports.ApplicationCallback
         """Insert the row by a statement of its own."""

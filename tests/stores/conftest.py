@@ -1,0 +1,19 @@
+"""Databases that are ready for a store."""
+
+import pytest
+
+from semel.stores.migrate import migrate
+
+
+@pytest.fixture
+async def postgres_url(postgres_database: str) -> str:
+    """The URL of a PostgreSQL database that has our tables."""
+    await migrate(postgres_database)
+    return postgres_database
+
+
+@pytest.fixture
+def pgbouncer_url(postgres_url: str, pgbouncer_database: str) -> str:
+    """The URL of the same database through PgBouncer in transaction mode."""
+    assert postgres_url.rpartition("/")[2] in pgbouncer_database
+    return pgbouncer_database

@@ -1,0 +1,67 @@
+"""What the tests of the PostgreSQL store share."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import urlencode
+
+import asyncpg
+
+from semel.model import Account, Identity, Name
+from semel.ports import Also, Ids, Insert, Write
+from semel.states import IdentityState
+from semel.stores.postgres import PostgresStore, open_postgres
+from semel.testing.clock import SequentialIds
+from semel.testing.store_contract.samples import WHEN, identifier, registration
+
+PROFILES = """
+    CREATE TABLE public.profiles (
+        id uuid PRIMARY KEY,
+        name text,
+        email text UNIQUE,
+        role text NOT NULL,
+        onboarding_completed boolean NOT NULL DEFAULT false
+    )
+"""
+"""The table of an application that signs people up, as FastAPI projects on Supabase have it."""
+
+
+@asynccontextmanager
+async def opened(url: str, also: Also | None = None, **parameters: object) -> AsyncIterator[PostgresStore]:
+    """Open a store, with more parameters in its URL."""
+    if parameters:
+        url += ("&" if "?" in url else "?") + urlencode(parameters)
+    store = await open_postgres(url, also=also, jitter=SequentialIds(url).jitter)
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator["asyncpg.Connection[Any]"]:
+    """Open a connection of somebody else's."""
+    connection = await asyncpg.connect(url.partition("?")[0])
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+def account(ids: Ids, **given: Any) -> Account:  # noqa: ANN401 - the fields differ in type
+    """Return an account that fits nobody else."""
+    some = {"email": "A@example.org", "role": "Creator", "full_name": "A Person", **given}
+    return Account(id=ids.uuid(), created_at=WHEN, updated_at=WHEN, registration=ids.uuid(), **some)
+
+
+def sign_up(ids: Ids, **given: Any) -> list[Write]:  # noqa: ANN401 - the fields differ in type
+    """Return the writes of a registration that completes at once, the account's first, then its identity's."""
+    new = account(ids, **given)
+    owned = identifier(ids).but(account_id=new.id)
+    records = (
+        new.but(identifiers=(Name(owned.kind, owned.value),)),
+        Identity(id=new.id, state=IdentityState.OWNED, credential="$argon2id$not-for-logs"),
+        owned,
+        registration(ids),
+    )
+    return [Insert(record) for record in records]

@@ -1,7 +1,5 @@
 """Every store keeps every promise of its port."""
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from semel.stores.memory import MemoryStore
@@ -9,9 +7,9 @@ from semel.testing.store_contract import STORE_CONTRACT, Promise, StoreBench
 
 
 @pytest.fixture
-async def memory() -> AsyncIterator[StoreBench]:
+def memory() -> StoreBench:
     store = MemoryStore()
-    yield StoreBench(store, store)
+    return StoreBench(store, store)
 
 
 @pytest.fixture(params=["memory"])

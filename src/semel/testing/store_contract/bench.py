@@ -25,13 +25,15 @@ class StoreBench:
 
     ``another`` is a second handle to the same data, as another server would have it; where there can be none, the same
     one. Every promise names fresh keys from ``ids``, so the store may hold other records; where data outlives a run,
-    give ids that do not repeat. ``scale`` multiplies the rounds of races.
+    give ids that do not repeat. ``scale`` multiplies the rounds of races. ``lag`` is for how many seconds ``due`` may
+    be behind what was committed.
     """
 
     store: Store
     another: Store
     ids: Ids = field(default_factory=SequentialIds)
     scale: int = 1
+    lag: float = 5.0
 
     async def put(self, *records: R) -> list[R]:
         """Insert the records by one commit, and return them as they are stored now."""

@@ -70,7 +70,6 @@ async def what_is_refused_was_never_seen(bench: StoreBench) -> None:
     async def watch(store: Store) -> None:
         seen = await store.get(Identifier, standing.key)
         expect(seen == standing, f"a reader saw {seen}, of a commit that is refused")
-        await asyncio.sleep(0)
         expect(await store.get(KeyRecord, never.key) is None, "a reader saw an insert that is refused")
 
     async def write() -> None:
@@ -92,7 +91,6 @@ async def what_one_commit_writes_is_seen_together(bench: StoreBench) -> None:
             now = -1 if found is None else age.get(found.version, -1)
             expect(now >= seen, f"saw commit {seen} on one record, and then {now} on another")
             seen = now
-            await asyncio.sleep(0)
 
     async def write() -> None:
         current = records

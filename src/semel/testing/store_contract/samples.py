@@ -121,10 +121,10 @@ def _value(name: str, kind: Any, ids: Ids) -> object:  # noqa: ANN401 - a field'
 
 
 _PLAIN: Final[dict[type, Callable[[Ids], object]]] = {
-    str: lambda ids: f"{_TRICKY}{ids.uuid()}",
+    str: lambda ids: f"{ids.uuid()}{_TRICKY}",
     int: lambda _: 2**31 - 1,
     bool: lambda _: True,
     datetime: lambda _: WHEN - timedelta(microseconds=1),
-    Name: lambda ids: Name("email", f"{_TRICKY}{ids.uuid()}"),
+    Name: lambda ids: Name("email", f"{ids.uuid()}{_TRICKY}"),
     Profile: lambda _: Profile(_TRICKY, "", None, _TRICKY, "r", ("", _TRICKY), _JSON_TEXT),
 }

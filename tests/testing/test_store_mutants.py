@@ -1,0 +1,117 @@
+"""The store contract is itself tested: each wrong store breaks the promise that it should."""
+
+import pytest
+
+from semel.errors import StoreUnavailable
+from semel.stores.memory import MemoryStore
+from semel.testing.store_contract import (
+    RELATIONAL_CONTRACT,
+    BrokenPromiseError,
+    Promise,
+    StoreBench,
+    processes_that_cross_lose_nothing,
+    races,
+    reads,
+    relations,
+    upkeep,
+    writes,
+)
+from tests.testing import store_mutants as mutants
+
+MUTANTS: list[tuple[type[MemoryStore], Promise]] = [
+    (mutants.OverwritesOnInsert, writes.an_insert_of_a_key_that_exists_is_refused),
+    (mutants.OverwritesOnInsert, races.of_fifty_inserts_of_the_same_keys_one_wins),
+    (mutants.SkipsTheVersionCheck, writes.a_replace_of_another_version_is_refused),
+    (mutants.SkipsTheVersionCheck, races.of_fifty_replaces_of_a_version_one_wins),
+    (mutants.SkipsTheVersionCheck, races.no_update_is_lost),
+    (mutants.SkipsTheVersionCheckOfDeletes, writes.a_delete_of_another_version_is_refused),
+    (mutants.SkipsTheVersionCheckOfDeletes, races.of_replaces_and_deletes_of_a_version_one_wins),
+    (mutants.TakesEveryVersionThatWas, writes.a_key_inserted_again_never_matches_an_old_version),
+    (mutants.CountsVersions, writes.a_written_record_has_the_commits_token_as_its_version),
+    (mutants.InsertsWhatIsReplaced, writes.what_is_absent_can_neither_be_replaced_nor_deleted),
+    (mutants.InsertsOnlyTheNew, writes.an_insert_looks_at_no_version),
+    (mutants.UpdatesInPlace, writes.what_the_caller_gave_or_read_stays_as_it_was),
+    (mutants.StampsTheCallersRecord, writes.what_the_caller_gave_or_read_stays_as_it_was),
+    (mutants.KeepsTheCallersList, writes.what_the_caller_gave_or_read_stays_as_it_was),
+    (mutants.CommitsInPart, writes.a_refused_commit_changes_nothing),
+    (mutants.NamesNoRefusedWrite, writes.a_refusal_names_only_refused_writes_and_at_least_one),
+    (mutants.NamesTheSortedPlace, writes.a_refusal_names_the_write_by_its_place_in_the_callers_order),
+    (mutants.NamesEveryWrite, writes.a_refusal_names_only_refused_writes_and_at_least_one),
+    (mutants.LetsTheLastOfAKeyWin, writes.a_key_named_twice_is_an_error_of_the_program),
+    (mutants.TakesTwentyFiveWrites, writes.a_commit_may_hold_fifty_writes),
+    (mutants.BreaksAfterManyRefusals, writes.a_refusal_leaves_the_store_working),
+    (mutants.TrimsText, reads.text_comes_back_to_the_letter),
+    (mutants.TrimsText, reads.every_field_of_every_record_comes_back_as_it_was),
+    (mutants.CutsToSeconds, reads.every_field_of_every_record_comes_back_as_it_was),
+    (mutants.FormatsJson, reads.every_field_of_every_record_comes_back_as_it_was),
+    (mutants.GivesPlainTuples, reads.every_field_of_every_record_comes_back_as_it_was),
+    (mutants.ForgetsADoor, reads.every_state_and_door_comes_back),
+    (mutants.FoldsKeys, reads.keys_are_told_apart_to_the_letter),
+    (mutants.RunsKeysTogether, reads.keys_are_told_apart_to_the_letter),
+    (mutants.CutsKeys, reads.a_key_may_be_long),
+    (mutants.MakesUpRecords, reads.what_was_never_written_is_none),
+    (mutants.IgnoresTheType, reads.types_with_one_key_are_records_apart),
+    (mutants.AnswersInItsOwnOrder, reads.get_many_answers_in_the_order_asked),
+    (mutants.FindsAllDue, upkeep.what_is_due_is_found),
+    (mutants.MissesTheMoment, upkeep.what_is_due_is_found),
+    (mutants.IgnoresTheLimit, upkeep.no_more_is_due_than_asked_for),
+    (mutants.KeepsOldDueTimes, upkeep.due_follows_the_record),
+    (mutants.LosesTheLastPage, upkeep.pages_meet_each_record_exactly_once),
+    (mutants.RepeatsTheLastOfAPage, upkeep.pages_meet_each_record_exactly_once),
+    (mutants.PagesByTheFirstPart, upkeep.pages_give_records_as_get_does),
+    (mutants.PagesByNumber, upkeep.pages_survive_changes_on_the_way),
+    (mutants.TellsLocalTime, upkeep.the_time_is_aware_and_in_utc),
+    (mutants.ClosesOnce, upkeep.closing_twice_is_harmless),
+    (mutants.DeadlocksWhenCrossed, races.of_fifty_inserts_of_the_same_keys_one_wins),
+    (mutants.DeadlocksWhenCrossed, races.of_fifty_replaces_of_a_version_one_wins),
+    (mutants.DeadlocksWhenCrossed, races.crossing_commits_all_end),
+    (mutants.ChecksThenActs, races.no_update_is_lost),
+    (mutants.ChecksThenActs, races.crossing_commits_all_end),
+    (mutants.RefusesForNoReason, races.no_update_is_lost),
+    (mutants.ShowsWhatIsNotCommitted, races.what_is_refused_was_never_seen),
+    (mutants.WritesOneByOne, races.what_one_commit_writes_is_seen_together),
+    (mutants.WritesOneByOne, races.a_cancelled_commit_is_whole_or_nothing),
+]
+
+
+@pytest.mark.parametrize(("mutant", "promise"), MUTANTS)
+async def test_a_mutant_breaks_the_promise(mutant: type[MemoryStore], promise: Promise) -> None:
+    """The promise fails on the mutant, by what the contract sees or by an error that no store may raise there."""
+    store = mutant()
+    with pytest.raises((BrokenPromiseError, StoreUnavailable)):
+        await promise(StoreBench(store, store, lag=0))
+
+
+async def test_another_handle_with_a_cache_breaks_the_promise() -> None:
+    """A second handle that gives what it once read is seen."""
+    store = MemoryStore()
+    with pytest.raises(BrokenPromiseError):
+        await reads.a_commit_is_seen_at_once_on_every_handle(StoreBench(store, mutants.CachesReads(store)))
+
+
+@pytest.mark.parametrize(
+    "promise", set(RELATIONAL_CONTRACT) - {relations.accounts_without_email_or_username_do_not_collide}
+)
+async def test_a_store_without_constraints_keeps_no_relational_promise(promise: Promise) -> None:
+    """The memory store has neither unique columns nor references: each promise of them fails on it."""
+    store = MemoryStore()
+    with pytest.raises(BrokenPromiseError):
+        await promise(StoreBench(store, store))
+
+
+async def open_a_memory_of_its_own() -> MemoryStore:
+    """Open a store that shares nothing."""
+    return MemoryStore()
+
+
+async def test_processes_that_share_nothing_break_the_promise() -> None:
+    """What one process wrote the others must find."""
+    store = MemoryStore()
+    with pytest.raises(BrokenPromiseError):
+        await processes_that_cross_lose_nothing(StoreBench(store, store), open_a_memory_of_its_own, processes=2)
+
+
+def test_every_promise_has_a_mutant() -> None:
+    """No promise of the contract is one that nothing could break."""
+    broken = {promise for _, promise in MUTANTS} | {reads.a_commit_is_seen_at_once_on_every_handle}
+    assert {*writes.WRITES, *reads.READS, *upkeep.UPKEEP, *races.RACES} == broken

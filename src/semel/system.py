@@ -153,7 +153,7 @@ class Argon2Options(msgspec.Struct, frozen=True, kw_only=True):
         }
         for name, bound in least.items():
             if getattr(self, name) < bound:
-                raise ConfigurationInvalid(f"argon2: {name} must be at least {bound}")
+                raise ConfigurationInvalid(f"{name} must be at least {bound}")
 
 
 class Argon2Hasher:

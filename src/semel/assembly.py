@@ -1,0 +1,157 @@
+"""From settings to working parts: URL to store, URL to provider. The only module that knows concrete classes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from semel.config import Settings, variable
+from semel.errors import ConfigurationInvalid
+from semel.keys import Keys, Purpose
+from semel.model import SessionFamily
+from semel.observe import Metrics, ObservedEmbeddedProvider, ObservedRemoteProvider, ObservedSessions, ObservedStore
+from semel.ports import Also, Clock, EmbeddedProvider, Events, Ids, RemoteProvider, Sessions, Store
+from semel.protocol.engine import Engine
+from semel.providers.embedded import EmbeddedPasswords
+from semel.registrar import Registrar
+from semel.remote_sessions import RemoteSessions
+from semel.sessions import SessionKeeper
+from semel.stores.memory import MemoryStore
+from semel.system import Argon2Hasher
+from semel.upkeep import BUILT_IN, Duty, Upkeep
+from semel.upkeep.sessions import expire
+
+__all__ = ["Given", "Parts", "assembled", "check_also"]
+
+_SQL: Final = frozenset({"sqlite", "postgres", "postgresql", "postgresql+asyncpg"})
+
+
+class Given(msgspec.Struct, frozen=True, kw_only=True):
+    """What the application brings itself. Its store or provider stands in place of the settings', and is not closed."""
+
+    clock: Clock
+    ids: Ids
+    events: Events
+    metrics: Metrics
+    store: Store | None = None
+    provider: EmbeddedProvider | RemoteProvider | None = None
+    also: Also | None = None
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """What one open Semel works with."""
+
+    engine: Engine
+    registrar: Registrar
+    sessions: SessionKeeper | RemoteSessions | None
+    """``None`` at a remote provider that signs nobody in."""
+    upkeep: Upkeep
+
+
+def check_also(settings: Settings, given: Given) -> None:
+    """Raise ``ConfigurationInvalid`` where ``also`` is given, and a store that has no transaction to run it in."""
+    scheme = _scheme(settings.database_url.get_secret_value())
+    if given.also is not None and (given.store is not None or scheme not in _SQL):
+        raise ConfigurationInvalid(
+            f"also= needs a SQL store: name sqlite: or postgresql: in {variable('database_url')}"
+        )
+
+
+@asynccontextmanager
+async def assembled(settings: Settings, given: Given) -> AsyncIterator[Parts]:
+    """Open everything and yield it; then drain the registrations in flight and close everything.
+
+    Raises ``ConfigurationInvalid`` or ``StoreUnavailable``.
+    """
+    async with AsyncExitStack() as closing:
+        store = ObservedStore(await _store(settings, given, closing), given.metrics, given.clock)
+        provider = await _provider(settings, given, closing)
+        keys = await Keys.open(store, given.clock, given.ids, settings.key_options())
+        engine = Engine(
+            store,
+            _observed(provider, given),
+            clock=given.clock,
+            ids=given.ids,
+            events=given.events,
+            fingerprint_key=keys.secret(Purpose.FINGERPRINT),
+            options=settings.options(),
+        )
+        registrar = Registrar(engine, settings.policy())
+        closing.push_async_callback(registrar.drain, settings.shutdown_seconds)
+        sessions = _sessions(settings, given, engine, provider, keys)
+        yield Parts(
+            engine, registrar, sessions, Upkeep(engine, (*BUILT_IN, Duty("expire_session", SessionFamily, expire)))
+        )
+
+
+def _scheme(url: str) -> str:
+    return urlsplit(url).scheme
+
+
+async def _store(settings: Settings, given: Given, closing: AsyncExitStack) -> Store:
+    if given.store is not None:
+        return given.store
+    store = await _opened(settings.database_url.get_secret_value(), given)
+    closing.push_async_callback(store.close)
+    return store
+
+
+async def _opened(url: str, given: Given) -> Store:
+    # Each store is imported where it is asked for: its driver may not be installed.
+    match _scheme(url):
+        case "memory":
+            return MemoryStore(given.clock.now)
+        case "sqlite":
+            from semel.stores.sqlite import open_sqlite  # noqa: PLC0415
+
+            return await open_sqlite(url, given.also)
+        case scheme if scheme in _SQL:
+            try:
+                from semel.stores.postgres import open_postgres  # noqa: PLC0415
+            except ModuleNotFoundError:
+                raise ConfigurationInvalid("PostgreSQL needs a driver: install semel[postgres]") from None
+            return await open_postgres(url, also=given.also, jitter=given.ids.jitter)
+        case _:
+            raise ConfigurationInvalid(f"{variable('database_url')} must begin with sqlite:, postgresql: or memory:")
+
+
+async def _provider(settings: Settings, given: Given, closing: AsyncExitStack) -> EmbeddedProvider | RemoteProvider:
+    if given.provider is not None:
+        return given.provider
+    url = settings.provider_url.get_secret_value()
+    match _scheme(url):
+        case "embedded":
+            hasher = Argon2Hasher(settings.argon2_options())
+            closing.callback(hasher.close)
+            return EmbeddedPasswords(hasher)
+        case "fake+tcp":
+            from semel.testing.fake_server import FakeProviderClient  # noqa: PLC0415 - for tests and development
+
+            provider = FakeProviderClient(url, settings.provider_timeout_seconds)
+            closing.push_async_callback(provider.close)
+            return provider
+        case _:
+            raise ConfigurationInvalid(f"{variable('provider_url')} must begin with embedded: or fake+tcp:")
+
+
+def _observed(
+    provider: EmbeddedProvider | RemoteProvider, given: Given
+) -> ObservedEmbeddedProvider | ObservedRemoteProvider:
+    if isinstance(provider, EmbeddedProvider):
+        return ObservedEmbeddedProvider(provider, given.metrics, given.clock)
+    return ObservedRemoteProvider(provider, given.metrics, given.clock)
+
+
+def _sessions(
+    settings: Settings, given: Given, engine: Engine, provider: EmbeddedProvider | RemoteProvider, keys: Keys
+) -> SessionKeeper | RemoteSessions | None:
+    if isinstance(provider, EmbeddedProvider):
+        return SessionKeeper(engine, keys, settings.session_options())
+    if not isinstance(provider, Sessions):
+        return None
+    watched = ObservedSessions(provider, given.metrics, given.clock)
+    return RemoteSessions(engine, watched, allow_special_use=settings.allow_special_use_emails)

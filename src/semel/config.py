@@ -1,0 +1,297 @@
+"""The settings: from keyword arguments, the environment (``SEMEL_…``), a ``.env`` file, defaults; in that order.
+
+Whatever is wrong with them stops the start with one line that names the variable and the remedy, and never a value.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any, Final, Literal, TypeVar
+
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+from typing_extensions import override
+
+from semel.errors import ConfigurationInvalid
+from semel.intents import Policy
+from semel.keys import KeyOptions
+from semel.model import Secret
+from semel.protocol.options import Options
+from semel.sessions import SessionOptions
+from semel.system import Argon2Options
+
+__all__ = ["PREFIX", "Settings", "variable"]
+
+T = TypeVar("T")
+
+PREFIX: Final = "SEMEL_"
+_OF_THE_TESTS: Final = "SEMEL_TEST_"
+_DAY: Final = 86_400.0
+_CORES: Final = os.cpu_count() or 1
+_ADMINISTRATORS: Final = frozenset({"admin", "administrator", "root", "superuser"})
+
+# What the engine calls its options, and which setting each is.
+_OPTIONS: Final = {
+    "provider_timeout": "provider_timeout_seconds",
+    "lease": "lease_seconds",
+    "skew": "skew_seconds",
+    "wait": "wait_seconds",
+    "same_intent_window": "same_intent_seconds",
+    "removal_horizon": "removal_horizon_seconds",
+    "completed_kept": "completed_kept_days",
+    "failed_kept": "failed_kept_days",
+    "events_kept": "events_kept_days",
+}
+_ARGON2_OPTIONS: Final = {
+    "memory_kib": "argon2_memory_kib",
+    "time_cost": "argon2_iterations",
+    "parallelism": "argon2_parallelism",
+    "hash_length": "argon2_hash_length",
+    "salt_length": "argon2_salt_length",
+    "threads": "argon2_threads",
+    "queue": "argon2_queue",
+}
+_KEY_OPTIONS: Final = {"secret_key": "secret_key", "rotate_after": "key_rotation_days"}
+_SESSION_OPTIONS: Final = {
+    "access_lifetime": "access_token_seconds",
+    "lifetime": "session_days",
+    "reuse_interval": "refresh_reuse_seconds",
+    "per_account": "sessions_per_account",
+    "issuer": "token_issuer",
+    "audience": "token_audience",
+}
+
+
+def variable(field: str) -> str:
+    """Return the environment variable of a setting."""
+    return PREFIX + field.upper()
+
+
+def _listed(value: object) -> object:
+    """Take ``a, b`` for a list: what an environment variable can say."""
+    return tuple(filter(None, (part.strip() for part in value.split(",")))) if isinstance(value, str) else value
+
+
+def _for_sign_up(roles: tuple[str, ...]) -> tuple[str, ...]:
+    if any(role.casefold() in _ADMINISTRATORS for role in roles):
+        raise ValueError("must not offer an administrator's role to whoever signs up")
+    return roles
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
+Seconds = Annotated[float, Field(ge=0)]
+Days = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Settings(BaseSettings):
+    """Every setting, with its default. Raises ``ConfigurationInvalid``."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file=".env",
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+    )
+
+    database_url: SecretStr = SecretStr("sqlite:///semel.db")
+    """The store: sqlite:///relative/path.db, sqlite:////absolute/path.db, postgresql://user:password@host/database, or
+    memory: for a trial that forgets everything. PostgreSQL takes ?schema=name (semel), ?pool_size=number (10), and
+    ?pooler=transaction behind PgBouncer or Supabase's pooler in transaction mode."""
+    provider_url: SecretStr = SecretStr("embedded:")
+    """The identity provider: embedded: keeps identities in the store itself."""
+    secret_key: SecretStr | None = None
+    """Wraps the signing keys in the store, and is never stored itself. At least 32 random characters, the same for all
+    servers of one store. Without it whoever reads the store can sign tokens."""
+
+    key_rotation_days: Days = 90
+    """How long a key signs access tokens. For as long again it verifies them."""
+
+    lease_seconds: Seconds = 20
+    """How long a server has a registration to itself. After this and the skew, a dead server's are ended by others."""
+    skew_seconds: Seconds = 5
+    """How far a server's clock may be from the store's. At most a quarter of the lease."""
+    provider_timeout_seconds: Seconds = 5
+    """How long a remote identity provider may take to answer. At most half of the lease."""
+    wait_seconds: Seconds = 8
+    """How long a request waits for another one that is in its way, before it answers 409."""
+    same_intent_seconds: Seconds = 60
+    """For how long the same sign-up without an idempotency key is taken for a double click; 0 switches that off."""
+    removal_horizon_seconds: Seconds = 900
+    """For how long upkeep looks again for an identity that must not exist at a remote provider; four leases or more."""
+    completed_kept_days: Days = 30
+    """How long a registration that succeeded is kept: until then its idempotency key gives the same answer."""
+    failed_kept_days: Days = 7
+    """How long a registration that failed is kept."""
+    events_kept_days: Days = 30
+    """How long the outbox's events are kept."""
+    upkeep: bool = True
+    """Whether servers run upkeep beside requests. Any number may; where none does, let a timer run `semel upkeep`."""
+    upkeep_interval_seconds: Annotated[float, Field(gt=0)] = 10
+    """The time between two passes of upkeep, on the average."""
+
+    access_token_seconds: Annotated[float, Field(ge=1)] = 900
+    """How long an access token is good. Signing out does not wait for it."""
+    session_days: Days = 30
+    """How long a session lasts, counted from its sign-in."""
+    refresh_reuse_seconds: Seconds = 10
+    """For how long a spent refresh token buys another, so that a lost answer or a second tab signs nobody out."""
+    sessions_per_account: Count = 20
+    """How many sessions an account has at once; one more ends the oldest."""
+    token_issuer: str = "semel"  # noqa: S105 - a name
+    """The issuer (iss) of access tokens."""
+    token_audience: str = "semel"  # noqa: S105 - a name
+    """The audience (aud) of access tokens."""
+
+    argon2_memory_kib: Count = 19_456
+    """The memory of one password hash (argon2id), in KiB. The defaults are the profile that OWASP recommends first."""
+    argon2_iterations: Count = 2
+    """The passes of one password hash over its memory."""
+    argon2_parallelism: Count = 1
+    """The lanes of one password hash."""
+    argon2_hash_length: Count = 32
+    """The length of a password hash, in bytes."""
+    argon2_salt_length: Count = 16
+    """The length of its salt, in bytes."""
+    argon2_threads: Count = _CORES
+    """How many passwords a process hashes at once. By default, one a core."""
+    argon2_queue: Annotated[int, Field(ge=0)] = 128
+    """How many more may wait to be hashed; whoever comes beyond is answered 503 at once."""
+
+    roles: Annotated[Names, AfterValidator(_for_sign_up)] = ("Creator", "Member")
+    """The roles that a sign-up may ask for, separated by commas. Never an administrator's."""
+    default_role: str = "Member"
+    """The role of a sign-up that asks for none."""
+    attributes_max_bytes: Count = 16_384
+    """The greatest size of an account's attributes, as JSON."""
+    allow_special_use_emails: bool = False
+    """Whether emails under special-use domains (.test, .example, localhost) are taken. For development."""
+
+    host: str = "127.0.0.1"
+    """The address that `semel serve` listens on."""
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8000
+    """The port that `semel serve` listens on."""
+    workers: Count = 1
+    """How many processes `semel serve` runs."""
+    shutdown_seconds: Seconds = 15
+    """How long a server that is told to stop lets requests and registrations end."""
+    cors_origins: Names = ()
+    """The origins whose pages may call the server, separated by commas. None by default."""
+    max_body_bytes: Count = 65_536
+    """The greatest size of a request's body."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least level that is logged."""
+    log_format: Literal["console", "json"] = "console"
+    """How log lines look: console for people, json for machines."""
+
+    def __init__(self, **values: Any) -> None:  # noqa: ANN401 - pydantic checks each
+        """Read and check. ``_env_file`` names another file than ``.env``; ``None`` reads none."""
+        _refuse_unknown((name for name in values if not name.startswith("_")), str)
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise ConfigurationInvalid(_one_line(error)) from None
+        self._check()
+
+    @classmethod
+    @override
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Refuse a variable of ours that is no setting: a misspelt one would be silently without effect."""
+        for source in (env_settings, dotenv_settings):
+            if isinstance(source, EnvSettingsSource):
+                _refuse_unknown(map(_setting, source.env_vars), variable)
+        return init_settings, env_settings, dotenv_settings
+
+    def _check(self) -> None:
+        """Check the settings against each other."""
+        self.options()
+        self.session_options()
+        self.argon2_options()
+        self.key_options()
+        if self.default_role not in self.roles:
+            raise ConfigurationInvalid(f"{variable('default_role')} must be one of {variable('roles')}")
+
+    def options(self) -> Options:
+        """Return the durations of the protocol."""
+        return self._made(Options, _OPTIONS)
+
+    def session_options(self) -> SessionOptions:
+        """Return how long sessions live."""
+        return self._made(SessionOptions, _SESSION_OPTIONS)
+
+    def key_options(self) -> KeyOptions:
+        """Return how signing keys are kept."""
+        return self._made(KeyOptions, _KEY_OPTIONS)
+
+    def argon2_options(self) -> Argon2Options:
+        """Return what a password hash costs."""
+        return self._made(Argon2Options, _ARGON2_OPTIONS)
+
+    def _made(self, kind: type[T], names: Mapping[str, str]) -> T:
+        try:
+            return kind(**{name: _value(self, field) for name, field in names.items()})
+        except ConfigurationInvalid as error:
+            raise ConfigurationInvalid(_with_variables(error.detail, names)) from None
+
+    def policy(self) -> Policy:
+        """Return what an account may be made of."""
+        return Policy(
+            roles=frozenset(self.roles),
+            default_role=self.default_role,
+            attributes_max_bytes=self.attributes_max_bytes,
+            allow_special_use=self.allow_special_use_emails,
+        )
+
+
+def _value(settings: Settings, field: str) -> Any:  # noqa: ANN401 - the options differ in type
+    """Return a setting as the options have it: durations in seconds, secrets in our own wrapping."""
+    value = getattr(settings, field)
+    if isinstance(value, SecretStr):
+        return Secret(value.get_secret_value())
+    return value * _DAY if field.endswith("_days") else value
+
+
+def _with_variables(rule: str, names: Mapping[str, str]) -> str:
+    """Say a rule of the options with the variables' names."""
+    return re.sub(rf"\b({'|'.join(names)})\b", lambda found: variable(names[found[0]]), rule)
+
+
+def _one_line(error: ValidationError) -> str:
+    """Say which variables are wrong and what they should be; never what they are."""
+    faults = error.errors(include_url=False, include_context=False, include_input=False)
+    said = ((variable(str(fault["loc"][0])), fault["msg"].removeprefix("Value error, ")) for fault in faults)
+    return "; ".join(f"{name}: {message}" for name, message in said)
+
+
+def _setting(environment_name: str) -> str | None:
+    """Return the setting that a variable of ours names, ``None`` for one of somebody else's."""
+    name = environment_name.upper()
+    ours = name.startswith(PREFIX) and not name.startswith(_OF_THE_TESTS)
+    return name.removeprefix(PREFIX).lower() if ours else None
+
+
+def _refuse_unknown(names: Iterable[str | None], shown: Callable[[str], str]) -> None:
+    known = list(Settings.model_fields)
+    for name in names:
+        if name is not None and name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            remedy = f"did you mean {shown(near[0])}?" if near else "take it away; .env.example lists all settings"
+            raise ConfigurationInvalid(f"{shown(name)} is no setting: {remedy}")

@@ -1,0 +1,273 @@
+"""The library's face: one object that an application opens, asks, and closes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import AsyncExitStack, suppress
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, NamedTuple, Self, TypeVar
+
+import msgspec
+
+from semel import canonical
+from semel.assembly import Given, Parts, assembled, check_also
+from semel.config import Settings
+from semel.deletion import delete_account
+from semel.errors import ConfigurationInvalid, NotFound, StoreError
+from semel.intents import Intent
+from semel.model import Account, Identifier, Identity, Record, Registration, Secret
+from semel.observe import Metrics, ObservedEvents
+from semel.ports import Also, Clock, EmbeddedProvider, Ids, RemoteProvider, Store, Tokens
+from semel.protocol.engine import Engine, Registered
+from semel.remote_sessions import RemoteSessions
+from semel.sessions import SessionKeeper
+from semel.states import Door, IdentityState
+from semel.system import SystemClock, SystemIds
+
+__all__ = ["AccountPage", "Readiness", "Reason", "Semel", "SignedInAccount"]
+
+R = TypeVar("R", bound=Record)
+
+
+class SignedInAccount(msgspec.Struct, frozen=True):
+    """A sign-in or a refresh: whose, and the tokens."""
+
+    account: Account
+    tokens: Tokens
+
+
+class AccountPage(msgspec.Struct, frozen=True):
+    """Some accounts in the store's own order; ``cursor`` leads to the next page, ``None`` after the last."""
+
+    accounts: tuple[Account, ...]
+    cursor: str | None
+
+
+class Reason(NamedTuple):
+    """Why a server is not ready: which check, a stable code, and a sentence for people."""
+
+    check: str
+    code: str
+    message: str
+
+
+class Readiness(msgspec.Struct, frozen=True):
+    """Whether requests may be sent here."""
+
+    reasons: tuple[Reason, ...] = ()
+
+    @property
+    def ready(self) -> bool:
+        """Whether nothing speaks against it."""
+        return not self.reasons
+
+
+class Semel:
+    """Accounts, created once, whole, or not at all. Open it with ``async with``; one object for a process is enough.
+
+    Settings come from the environment where none are given. ``also`` is the application's own row or callback in the
+    transaction that inserts an account, at a SQL store. ``store`` and ``provider`` stand in place of what the settings
+    name, and are not closed here. While open it runs upkeep, unless the settings say no.
+
+    Raises ``ConfigurationInvalid``, also where it is asked while not open.
+    """
+
+    def __init__(  # noqa: PLR0913 - all but the settings are for applications that bring their own
+        self,
+        settings: Settings | None = None,
+        *,
+        also: Also | None = None,
+        store: Store | None = None,
+        provider: EmbeddedProvider | RemoteProvider | None = None,
+        clock: Clock | None = None,
+        ids: Ids | None = None,
+    ) -> None:
+        self.settings = settings or Settings()
+        self.metrics = Metrics()
+        self._given = Given(
+            clock=clock or SystemClock(),
+            ids=ids or SystemIds(),
+            events=ObservedEvents(self.metrics),
+            metrics=self.metrics,
+            store=store,
+            provider=provider,
+            also=also,
+        )
+        check_also(self.settings, self._given)
+        self._closing = AsyncExitStack()
+        self._open: Parts | None = None
+        self._upkeep: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        """Open the store and begin upkeep. Raises ``ConfigurationInvalid`` or ``StoreUnavailable``."""
+        if self._open is not None:
+            raise ConfigurationInvalid("this Semel is open already: make another one")
+        async with AsyncExitStack() as closing:
+            self._open = await closing.enter_async_context(assembled(self.settings, self._given))
+            if self.settings.upkeep:
+                self._upkeep = asyncio.create_task(self._open.upkeep.run(self.settings.upkeep_interval_seconds))
+                closing.push_async_callback(_ended, self._upkeep)
+            self._closing = closing.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End upkeep, let the registrations in flight end for a while, give up the leases of the rest, and close."""
+        self._open = None
+        await self._closing.aclose()
+
+    async def register(  # noqa: PLR0913 - the fields of a person
+        self,
+        *,
+        email: str | None = None,
+        password: str | Secret | None = None,
+        full_name: str | None = None,
+        username: str | None = None,
+        phone: str | None = None,
+        role: str | None = None,
+        attributes: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+        door: Door = Door.SIGNUP,
+    ) -> Registered:
+        """Create an account, or meet the request that did.
+
+        All successes under one idempotency key name one account, and a failed registration leaves nothing behind. It
+        goes on where the caller is cancelled. Raises what ``Registrar.register`` raises.
+        """
+        intent = Intent(
+            door=door,
+            email=email,
+            password=None if password is None else _secret(password),
+            full_name=full_name,
+            username=username,
+            phone=phone,
+            role=role,
+            attributes=attributes or {},
+            idempotency_key=idempotency_key,
+        )
+        return await self._parts.registrar.register(intent)
+
+    async def sign_in(self, email: str, password: str | Secret) -> SignedInAccount:
+        """Open a session.
+
+        Raises ``InvalidCredentials`` for an unknown email and a wrong password alike, ``AccountInactive``,
+        ``Overloaded``, ``OutcomeUnknown``, at a remote provider also ``ProviderUnavailable``, or a ``StoreError``.
+        """
+        return SignedInAccount(*await self._sessions.sign_in(email, _secret(password)))
+
+    async def refresh(self, refresh_token: str | Secret) -> SignedInAccount:
+        """Exchange a refresh token. Raises ``InvalidToken``, ``OutcomeUnknown``, or what ``sign_in`` raises."""
+        return SignedInAccount(*await self._sessions.refresh(_secret(refresh_token)))
+
+    async def sign_out(self, access_token: str | Secret) -> None:
+        """End the session that the token is of. Raises ``InvalidToken``, ``OutcomeUnknown`` or a ``StoreError``."""
+        await self._sessions.sign_out(_secret(access_token))
+
+    async def current_account(self, access_token: str | Secret) -> Account:
+        """Return the account that an access token speaks for. Raises ``InvalidToken`` or a ``StoreError``."""
+        return await self._sessions.authenticate(_secret(access_token))
+
+    async def account(self, account_id: str) -> Account:
+        """Return an account. Raises ``NotFound`` or a ``StoreError``."""
+        return _found(await self._engine.store.get(Account, (account_id,)), "account")
+
+    async def account_by_email(self, email: str) -> Account:
+        """Return the account that owns an email. Raises ``InvalidInput``, ``NotFound`` or a ``StoreError``."""
+        name = canonical.email(email, allow_special_use=True).name
+        identifier = _found(await self._engine.store.get(Identifier, name), "account with this email")
+        return await self.account(identifier.account_id or "")
+
+    async def accounts(self, cursor: str | None = None, limit: int = 100) -> AccountPage:
+        """Return accounts page by page. Raises ``InvalidInput`` for a cursor of somewhere else, or a ``StoreError``."""
+        page = await self._engine.store.page(Account, cursor, limit)
+        return AccountPage(tuple(one for one in page.records if isinstance(one, Account)), page.cursor)
+
+    async def delete_account(self, account_id: str) -> None:
+        """End an account and all that it owns. Raises ``NotFound``, ``OutcomeUnknown`` or a ``StoreError``."""
+        await delete_account(self._engine, account_id)
+
+    async def registration(self, registration_id: str) -> Registration:
+        """Return a registration. Raises ``NotFound`` or a ``StoreError``."""
+        return _found(await self._engine.store.get(Registration, (registration_id,)), "registration")
+
+    async def removals(self, limit: int = 1000) -> list[Identity]:
+        """Return identities that upkeep must still make sure not to exist, those first that it looks for next."""
+        # Each is looked for again before its horizon is over, so all are due by then.
+        by = self._engine.later(2 * self._engine.options.removal_horizon)
+        due = await self._engine.store.due(Identity, by, limit)
+        return [one for one in due if one.state is IdentityState.CONDEMNED]
+
+    async def upkeep_once(self) -> dict[str, int]:
+        """Do what upkeep has to do now; return how much each duty did. Raises a ``StoreError``."""
+        return await self._parts.upkeep.once()
+
+    async def ready(self) -> Readiness:
+        """Say whether requests may be sent here: the store answers, its clock and ours agree, and upkeep runs."""
+        reasons = []
+        try:
+            apart, allowed = await self._clocks_apart(), self._engine.options.skew
+        except StoreError as error:
+            reasons.append(Reason("store", error.code, error.detail))
+        else:
+            if apart > allowed:
+                numbers = f"{apart:.3f} s from this server's; {allowed:.3f} s are allowed"
+                reasons.append(Reason("clock", "clock_skew", f"The store's clock is {numbers}. Set the clocks."))
+        if self._upkeep is not None and self._upkeep.done():
+            reasons.append(Reason("upkeep", "upkeep_stopped", "Upkeep has stopped: see the log, and start anew."))
+        return Readiness(tuple(reasons))
+
+    async def _clocks_apart(self) -> float:
+        """Return by how many seconds at least the clocks differ: the store's was read while we waited for it."""
+        began = self._engine.clock.now()
+        theirs = await self._engine.store.ping()
+        return max((began - theirs).total_seconds(), (theirs - self._engine.clock.now()).total_seconds(), 0.0)
+
+    async def jwks(self) -> dict[str, Any]:
+        """Return the public keys of access tokens (RFC 7517); none at a remote provider, whose tokens are its own."""
+        sessions = self._parts.sessions
+        return sessions.jwks() if isinstance(sessions, SessionKeeper) else {"keys": []}
+
+    async def metrics_text(self) -> bytes:
+        """Return all metrics in Prometheus' text format. Raises a ``StoreError``."""
+        removals = await self.removals()
+        horizon = timedelta(seconds=self._engine.options.removal_horizon)
+        begun = [one.look_until - horizon for one in removals if one.look_until is not None]
+        oldest = self._engine.clock.now() - min(begun) if begun else timedelta()
+        self.metrics.removals.set(len(removals))
+        self.metrics.removal_age.set(oldest.total_seconds())
+        return self.metrics.text()
+
+    @property
+    def _parts(self) -> Parts:
+        if self._open is None:
+            raise ConfigurationInvalid("this Semel is not open: use `async with`")
+        return self._open
+
+    @property
+    def _engine(self) -> Engine:
+        return self._parts.engine
+
+    @property
+    def _sessions(self) -> SessionKeeper | RemoteSessions:
+        if self._parts.sessions is None:
+            raise ConfigurationInvalid("the identity provider signs nobody in: sign in at the provider itself")
+        return self._parts.sessions
+
+
+def _secret(value: str | Secret) -> Secret:
+    return value if isinstance(value, Secret) else Secret(value)
+
+
+def _found(record: R | None, what: str) -> R:
+    if record is None:
+        raise NotFound(f"There is no such {what}")
+    return record
+
+
+async def _ended(work: asyncio.Task[None]) -> None:
+    work.cancel()
+    with suppress(asyncio.CancelledError):
+        await work

@@ -1,0 +1,16 @@
+"""What operators see: log lines, metrics and spans. Wrapped around the ports; the engine imports none of it."""
+
+from semel.observe.events import ObservedEvents
+from semel.observe.logs import configure_logs
+from semel.observe.metrics import Metrics
+from semel.observe.wrappers import ObservedEmbeddedProvider, ObservedRemoteProvider, ObservedSessions, ObservedStore
+
+__all__ = [
+    "Metrics",
+    "ObservedEmbeddedProvider",
+    "ObservedEvents",
+    "ObservedRemoteProvider",
+    "ObservedSessions",
+    "ObservedStore",
+    "configure_logs",
+]

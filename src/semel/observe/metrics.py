@@ -1,0 +1,50 @@
+"""Metrics for Prometheus, in a registry of their own, so that an application's are left alone."""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+__all__ = ["Metrics"]
+
+_SECONDS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Metrics:
+    """Every metric of one process. Labels are of small, fixed sets: never a person's value."""
+
+    CONTENT_TYPE: Final = CONTENT_TYPE_LATEST
+    """The media type of ``text()``."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry or CollectorRegistry()
+        self.registrations = self._counter("registrations", "Registrations ended", "door", "outcome")
+        self.conflicts = self._counter("conflicts", "Identifiers found taken", "door", "field")
+        self.waits = self._counter("waits", "Waits for a registration in the way", "door")
+        self.rescues = self._counter("rescues", "Dead registrations ended", "outcome")
+        self.events = self._counter("events", "Everything that happened, by name", "event")
+        self.removals = self._gauge("removals", "Identities that must still be made sure not to exist")
+        self.removal_age = self._gauge("removal_age_seconds", "Age of the oldest removal")
+        self.hash_queue = self._gauge("hash_queue", "Passwords that wait to be hashed")
+        self.store_seconds = self._histogram("store_seconds", "Calls of the store", "operation", "outcome")
+        self.provider_seconds = self._histogram("provider_seconds", "Calls of the provider", "operation", "outcome")
+
+    def text(self) -> bytes:
+        """Return all metrics in Prometheus' text format; where ``PROMETHEUS_MULTIPROC_DIR`` is set, of all workers."""
+        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+            return generate_latest(self.registry)
+        everywhere = CollectorRegistry()
+        MultiProcessCollector(everywhere)  # type: ignore[no-untyped-call]
+        return generate_latest(everywhere)
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"semel_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(f"semel_{name}", text, registry=self.registry, multiprocess_mode="mostrecent")
+
+    def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
+        return Histogram(f"semel_{name}", text, labels, buckets=_SECONDS, registry=self.registry)

@@ -1,0 +1,55 @@
+"""Sessions of a remote provider: they are its own and passed through. Semel adds the account and the gate."""
+
+from __future__ import annotations
+
+from semel.errors import AccountInactive, InvalidToken, ProviderUnavailable
+from semel.healing import SignInDoor
+from semel.model import Account, Secret
+from semel.ports import Absent, Sessions, Tokens, Unknown
+from semel.protocol.engine import Engine
+
+__all__ = ["RemoteSessions"]
+
+
+class RemoteSessions:
+    """Signs people in at a remote provider, with the methods of ``SessionKeeper``."""
+
+    def __init__(self, engine: Engine, sessions: Sessions, *, allow_special_use: bool) -> None:
+        self._engine = engine
+        self._sessions = sessions
+        self._door = SignInDoor(engine, sessions, allow_special_use=allow_special_use)
+
+    async def sign_in(self, email: str, password: Secret) -> tuple[Account, Tokens]:
+        """See ``SignInDoor.sign_in``."""
+        return await self._door.sign_in(email, password)
+
+    async def refresh(self, token: Secret) -> tuple[Account, Tokens]:
+        """Exchange a refresh token at the provider.
+
+        Raises ``InvalidToken`` also where the identity has no account: signing in makes it; ``AccountInactive``,
+        ``ProviderUnavailable`` or a ``StoreError``.
+        """
+        said = await self._sessions.refresh(token)
+        if isinstance(said, Unknown):
+            raise self._unavailable(said)
+        account = None
+        if not isinstance(said, Absent):
+            account = await self._engine.store.get(Account, (said.identity.identity_id,))
+        if isinstance(said, Absent) or account is None:
+            raise InvalidToken
+        if not account.is_active:
+            raise AccountInactive
+        return account, said.tokens
+
+    async def sign_out(self, access_token: Secret) -> None:
+        """End the session at the provider. Raises ``ProviderUnavailable``."""
+        said = await self._sessions.sign_out(access_token)
+        if isinstance(said, Unknown):
+            raise self._unavailable(said)
+
+    async def authenticate(self, access_token: Secret) -> Account:  # noqa: ARG002 - as ``SessionKeeper`` has it
+        """Raise ``InvalidToken``: the token is the provider's, and nothing of ours can tell whose."""
+        raise InvalidToken("This access token is the identity provider's own: ask the provider whose it is")
+
+    def _unavailable(self, said: Unknown) -> ProviderUnavailable:
+        return ProviderUnavailable(retry_after=said.retry_after or self._engine.options.provider_timeout)

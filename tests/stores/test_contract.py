@@ -1,24 +1,88 @@
-"""Every store keeps every promise of its port."""
+"""Every store keeps every promise of its port; the stores over a database also as several processes see it."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from functools import partial
+from pathlib import Path
 
 import pytest
 
 from semel.stores.memory import MemoryStore
-from semel.testing.store_contract import STORE_CONTRACT, Promise, StoreBench
+from semel.stores.migrate import migrate
+from semel.stores.postgres import open_postgres
+from semel.stores.sqlite import open_sqlite
+from semel.system import SystemIds
+from semel.testing.store_contract import (
+    RELATIONAL_CONTRACT,
+    STORE_CONTRACT,
+    OpenStore,
+    Promise,
+    StoreBench,
+    processes_that_cross_lose_nothing,
+)
+from tests.scale import Scale
+from tests.services import PostgresServer, pgbouncer
+
+
+@pytest.fixture(scope="module")
+def sqlite(tmp_path_factory: pytest.TempPathFactory) -> OpenStore:
+    """A file with the tables. The promises share it, and name fresh keys."""
+    path: Path = tmp_path_factory.mktemp("contract") / "semel.db"
+    asyncio.run(migrate(f"sqlite:///{path}"))
+    return partial(open_sqlite, f"sqlite:///{path}")
+
+
+@pytest.fixture(scope="module")
+def postgres_url(postgres: PostgresServer) -> Iterator[str]:
+    """A database with the tables, shared likewise."""
+    with postgres.database() as url:
+        asyncio.run(migrate(url))
+        yield url
+
+
+@pytest.fixture(scope="module")
+def postgres_direct(postgres_url: str) -> OpenStore:
+    return partial(open_postgres, postgres_url, jitter=SystemIds().jitter)
+
+
+@pytest.fixture(scope="module")
+def postgres_pooled(postgres_url: str) -> Iterator[OpenStore]:
+    with pgbouncer(postgres_url) as url:
+        yield partial(open_postgres, url, jitter=SystemIds().jitter)
 
 
 @pytest.fixture
-def memory() -> StoreBench:
-    store = MemoryStore()
-    return StoreBench(store, store)
-
-
-@pytest.fixture(params=["memory"])
-def bench(request: pytest.FixtureRequest) -> StoreBench:
-    found: StoreBench = request.getfixturevalue(request.param)
+def opener(request: pytest.FixtureRequest) -> OpenStore:
+    """The store named by the test's parameter."""
+    found: OpenStore = request.getfixturevalue(request.param)
     return found
 
 
+@pytest.fixture
+async def bench(opener: OpenStore, scale: Scale) -> AsyncIterator[StoreBench]:
+    """Two handles to the same data, as of two servers."""
+    store = await opener()
+    another = await opener()
+    yield StoreBench(store, another, SystemIds(), scale=scale.pick(1, 20))
+    await another.close()
+    await store.close()
+
+
 @pytest.mark.parametrize("promise", STORE_CONTRACT)
-async def test_keeps_the_promise(promise: Promise, bench: StoreBench) -> None:
-    """The promise is kept."""
+async def test_memory_keeps_the_promise(promise: Promise) -> None:
+    """The store in memory, whose one handle stands for both."""
+    store = MemoryStore()
+    await promise(StoreBench(store, store))
+
+
+@pytest.mark.parametrize("opener", ["sqlite", "postgres_direct", "postgres_pooled"], indirect=True)
+@pytest.mark.parametrize("promise", [*STORE_CONTRACT, *RELATIONAL_CONTRACT])
+async def test_a_database_keeps_the_promise(promise: Promise, bench: StoreBench) -> None:
+    """With real tables, constraints and connections."""
     await promise(bench)
+
+
+@pytest.mark.parametrize("opener", ["sqlite", "postgres_direct", "postgres_pooled"], indirect=True)
+async def test_processes_lose_nothing(bench: StoreBench, opener: OpenStore, scale: Scale) -> None:
+    """Four processes count on the same records in crossing orders."""
+    await processes_that_cross_lose_nothing(bench, opener, rounds=scale.pick(50, 1000))

@@ -242,6 +242,7 @@ async def test_the_published_keys_are_public_and_verify(servers: Servers) -> Non
     await keys.rotate(servers.clock.now())
     document = json.loads(json.dumps(keys.signing.jwks()))
     assert [sorted(key) for key in document["keys"]] == [["alg", "crv", "kid", "kty", "use", "x", "y"]] * 2
+    assert not any(key.is_private for key in keys.signing.verifying)
     theirs = KeySet.import_key_set(document)
     for token in (older, token_of(keys)):
         assert jwt.decode(token, theirs, algorithms=[ALGORITHM]).claims == {"sub": "somebody"}
@@ -259,7 +260,9 @@ async def test_deleting_the_signing_keys_revokes_them(servers: Servers) -> None:
 
 async def test_more_keys_than_a_page_are_read(servers: Servers) -> None:
     """What other versions left in the table does not hide ours."""
-    keys = await servers.start()
+    keys = await servers.start(rotate_after=DAY)
+    servers.clock.advance(DAY)
+    await keys.rotate(servers.clock.now())
     strange = [
         KeyRecord(id=f"other/{n}", algorithm="?", secret="?", wrapped=False, created_at=servers.clock.now())
         for n in range(250)

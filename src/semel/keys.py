@@ -102,7 +102,7 @@ class SigningKeys:
 
     def use(self, newest_first: Sequence[KeyRecord]) -> None:
         """Use these records from now on."""
-        keys = [ECKey.import_key(msgspec.json.decode(record.secret)) for record in newest_first[:2]]
+        keys = [ECKey.import_key(msgspec.json.decode(record.secret)) for record in newest_first]
         self.current = keys[0]
         """Signs. Its ``kid`` is its thumbprint (RFC 7638), so no two keys share one, not even those of two stores."""
         self.verifying = KeySet([ECKey.import_key(key.as_dict(private=False)) for key in keys])

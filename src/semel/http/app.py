@@ -1,0 +1,81 @@
+"""The application: Semel's operations in FastAPI, behind one edge."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from starlette.middleware.cors import CORSMiddleware
+
+from semel.config import Settings
+from semel.face import Semel
+from semel.http.auth import AUTH
+from semel.http.edge import Edge
+from semel.http.openapi import describe
+from semel.http.probes import JWKS, PROBES
+from semel.http.problems import handle_problems
+from semel.http.routes import routes
+from semel.system import SystemClock, SystemIds
+
+__all__ = ["OPERATIONS", "create_app", "router"]
+
+OPERATIONS = (*AUTH, JWKS, *PROBES)
+"""All that the server does."""
+
+
+def create_app(settings: Settings | None = None, *, semel: Semel | None = None) -> FastAPI:
+    """Return the server as an ASGI application, with the settings given or those of the environment.
+
+    A ``semel`` of your own is opened and closed with the application, so it must not be open yet. For uvicorn with
+    several workers: ``uvicorn --factory semel.http:create_app``. Raises ``ConfigurationInvalid``.
+    """
+    settings = settings or Settings()
+    semel = semel or Semel(settings)
+    app = FastAPI(
+        title="Semel",
+        version=version("semel"),
+        summary="Creates accounts once, whole, or not at all.",
+        routes=routes(semel, OPERATIONS, settings.max_body_bytes),
+        lifespan=_lifespan(semel),
+        redirect_slashes=False,
+        docs_url=None,  # both pages load their scripts from other hosts
+        redoc_url=None,
+        telemetry={"logs": False},  # they would carry exceptions' messages, which may quote a request
+    )
+    describe(app, OPERATIONS)
+    handle_problems(app)
+    if settings.cors_origins:
+        app.add_middleware(CORSMiddleware, **_cors(settings.cors_origins))
+    app.add_middleware(Edge, clock=SystemClock(), ids=SystemIds())
+    return app
+
+
+def router(semel: Semel) -> APIRouter:
+    """Return sign-up and sign-in as a router for an application of your own.
+
+    It opens ``semel`` when the application starts and closes it when that ends, upkeep included. ``current_account``
+    finds it.
+    """
+    settings = semel.settings
+    return APIRouter(routes=routes(semel, (*AUTH, JWKS), settings.max_body_bytes), lifespan=_lifespan(semel))
+
+
+def _lifespan(semel: Semel) -> Callable[[FastAPI], AbstractAsyncContextManager[dict[str, Semel]]]:
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Semel]]:
+        async with semel:
+            yield {"semel": semel}
+
+    return lifespan
+
+
+def _cors(origins: Sequence[str]) -> dict[str, Any]:
+    return {
+        "allow_origins": origins,
+        "allow_methods": sorted({one.method for one in OPERATIONS}),
+        "allow_headers": ["Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID"],
+        "expose_headers": ["Retry-After", "X-Request-ID"],
+    }

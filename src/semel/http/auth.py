@@ -1,0 +1,167 @@
+"""Signing up, signing in, and what belongs to it."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Final
+
+from fastapi import Response
+
+from semel import errors
+from semel.face import SignedInAccount
+from semel.http.body import JsonBody
+from semel.http.idempotency import idempotency_key
+from semel.http.operations import Call, Operation, bearer, reply
+from semel.http.schemas import (
+    AccountAnswer,
+    RefreshRequest,
+    SignInAnswer,
+    SignInRequest,
+    SignUpAnswer,
+    SignUpRequest,
+    account_answer,
+)
+
+__all__ = ["AUTH"]
+
+_SIGN_UP: Final = JsonBody(SignUpRequest)
+_SIGN_IN: Final = JsonBody(SignInRequest)
+_REFRESH: Final = JsonBody(RefreshRequest)
+
+
+async def _sign_up(call: Call) -> Response:
+    key = idempotency_key(call.headers)
+    body = await call.read(_SIGN_UP)
+    registered = await call.semel.register(
+        email=body.email,
+        password=body.password,
+        full_name=body.name,
+        username=body.username,
+        role=body.role,
+        attributes=body.attributes,
+        idempotency_key=key,
+    )
+    account = account_answer(registered.account)
+    return reply(SignUpAnswer(user_id=account.id, account=account), HTTPStatus.CREATED)
+
+
+async def _sign_in(call: Call) -> Response:
+    body = await call.read(_SIGN_IN)
+    return _signed_in(await call.semel.sign_in(body.email, body.password))
+
+
+async def _refresh(call: Call) -> Response:
+    body = await call.read(_REFRESH)
+    return _signed_in(await call.semel.refresh(body.refresh_token))
+
+
+def _signed_in(signed_in: SignedInAccount) -> Response:
+    tokens = signed_in.tokens
+    return reply(
+        SignInAnswer(
+            access_token=tokens.access_token,
+            refresh_token=tokens.refresh_token,
+            token_type=tokens.token_type,
+            expires_in=tokens.expires_in,
+            account=account_answer(signed_in.account),
+        )
+    )
+
+
+async def _sign_out(call: Call) -> Response:
+    await call.semel.sign_out(bearer(call.headers))
+    return Response(status_code=HTTPStatus.NO_CONTENT)
+
+
+async def _me(call: Call) -> Response:
+    return reply(account_answer(await call.semel.current_account(bearer(call.headers))))
+
+
+_ANY = (errors.InternalError, errors.StoreUnavailable, errors.StoreRejected)
+_BODY = (errors.MalformedBody, errors.BodyTooLarge, errors.UnsupportedMediaType, errors.InvalidInput)
+
+AUTH: Final = (
+    Operation(
+        name="sign_up",
+        method="POST",
+        path="/api/auth/signup",
+        summary="Create an account, once",
+        handle=_sign_up,
+        status=HTTPStatus.CREATED,
+        answer=SignUpAnswer,
+        body=SignUpRequest,
+        keyed=True,
+        raises=(
+            *_BODY,
+            errors.IdempotencyKeyInvalid,
+            errors.UserAlreadyExists,
+            errors.IdentityAlreadyExists,
+            errors.RegistrationInFlight,
+            errors.ApplicationRefused,
+            errors.RegistrationWithdrawn,
+            errors.IdempotencyKeyReused,
+            errors.ProviderRefused,
+            errors.OutcomeUnknown,
+            errors.Overloaded,
+            errors.StoreInconsistent,
+            *_ANY,
+        ),
+    ),
+    Operation(
+        name="sign_in",
+        method="POST",
+        path="/api/auth/login",
+        summary="Sign in with email and password",
+        handle=_sign_in,
+        answer=SignInAnswer,
+        body=SignInRequest,
+        raises=(
+            *_BODY,
+            errors.InvalidCredentials,
+            errors.AccountInactive,
+            errors.UserAlreadyExists,
+            errors.RegistrationInFlight,
+            errors.OutcomeUnknown,
+            errors.Overloaded,
+            errors.ProviderUnavailable,
+            *_ANY,
+        ),
+    ),
+    Operation(
+        name="refresh",
+        method="POST",
+        path="/api/auth/refresh",
+        summary="Exchange a refresh token for new tokens",
+        handle=_refresh,
+        answer=SignInAnswer,
+        body=RefreshRequest,
+        raises=(
+            *_BODY,
+            errors.InvalidToken,
+            errors.AccountInactive,
+            errors.Overloaded,
+            errors.ProviderUnavailable,
+            *_ANY,
+        ),
+    ),
+    Operation(
+        name="sign_out",
+        method="POST",
+        path="/api/auth/logout",
+        summary="End the session of the access token",
+        handle=_sign_out,
+        status=HTTPStatus.NO_CONTENT,
+        bearer=True,
+        raises=(errors.InvalidToken, errors.Overloaded, errors.ProviderUnavailable, *_ANY),
+    ),
+    Operation(
+        name="me",
+        method="GET",
+        path="/api/me",
+        summary="The account of the access token",
+        handle=_me,
+        answer=AccountAnswer,
+        bearer=True,
+        raises=(errors.InvalidToken, errors.AccountInactive, errors.ProviderUnavailable, *_ANY),
+    ),
+)

@@ -1,0 +1,94 @@
+"""From a request's body to a checked value. No fault is told in the caller's own words."""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+import msgspec
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive
+
+from semel.errors import BodyTooLarge, FieldError, InvalidInput, MalformedBody, UnsupportedMediaType
+from semel.http.schemas import secret
+
+__all__ = ["JsonBody"]
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class JsonBody(Generic[T]):
+    """Reads bodies of one type."""
+
+    def __init__(self, kind: type[T]) -> None:
+        self.kind = kind
+        self._decoder = msgspec.json.Decoder(kind, dec_hook=secret)
+
+    async def read(self, headers: Headers, receive: Receive, limit: int) -> T:
+        """Return the value of a body of up to ``limit`` bytes.
+
+        Raises ``UnsupportedMediaType``, ``BodyTooLarge``, ``MalformedBody``, ``InvalidInput`` that names every field at
+        fault, or ``ClientDisconnect`` where the caller hung up.
+        """
+        if not _announces_json(headers.get("content-type", "")):
+            raise UnsupportedMediaType
+        body = await _bytes(receive, limit)
+        try:
+            return self._decode(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise MalformedBody from None
+
+    def _decode(self, body: bytes) -> T:
+        try:
+            return self._decoder.decode(body)
+        except msgspec.ValidationError:
+            raise InvalidInput(errors=tuple(_faults(self.kind, body))) from None
+
+
+async def _bytes(receive: Receive, limit: int) -> bytes:
+    body = b""
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += bytes(message.get("body", b""))
+        if len(body) > limit:
+            raise BodyTooLarge
+        if not message.get("more_body"):
+            return body
+
+
+def _announces_json(content_type: str) -> bool:
+    media_type, _, parameters = content_type.partition(";")
+    charset = parameters.replace(" ", "").replace('"', "").lower()
+    return media_type.strip().lower() == "application/json" and charset in {"", "charset=utf-8"}
+
+
+def _faults(kind: type[msgspec.Struct], body: bytes) -> list[FieldError]:
+    """Look at each field by itself: the decoder stops at the first fault, and people want to hear of all."""
+    try:
+        given = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    except msgspec.ValidationError:
+        return [FieldError("", "invalid", "Send a JSON object")]
+    fields = msgspec.structs.fields(kind)
+    faults = [fault for field in fields if (fault := _fault(field, given.pop(field.encode_name, None)))]
+    if given:
+        known = ", ".join(sorted(field.encode_name for field in fields))
+        faults.append(FieldError("", "unknown_field", f"Send no other fields than these: {known}"))
+    return faults or [FieldError("", "duplicate_field", "Give each field once")]
+
+
+def _fault(field: msgspec.structs.FieldInfo, value: msgspec.Raw | None) -> FieldError | None:
+    if value is None:
+        return FieldError(field.encode_name, "required", "Give this field") if field.required else None
+    try:
+        msgspec.json.decode(value, type=field.type, dec_hook=secret)
+    except msgspec.ValidationError as error:
+        return FieldError(field.encode_name, "invalid", _expectation(error))
+    return None
+
+
+def _expectation(error: msgspec.ValidationError) -> str:
+    """Return what the decoder wanted; it speaks of types and bounds, and of the input only to name the input's type."""
+    expected = str(error).partition(" - at ")[0]
+    return expected if expected.startswith("Expected ") else "Send a value of the documented type"

@@ -1,0 +1,108 @@
+"""The one layer around the application: request id, security headers, log line, and an answer to the unexpected."""
+
+from __future__ import annotations
+
+import re
+import traceback
+from collections.abc import Iterator
+from typing import Final
+
+import structlog
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from semel.errors import InternalError
+from semel.http.problems import answer
+from semel.observe.logs import logger
+from semel.ports import Clock, Ids
+
+__all__ = ["Edge"]
+
+_log = logger()
+
+_SANE_ID: Final = re.compile(r"[A-Za-z0-9._-]{8,128}")
+
+_HEADERS: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cache-control", b"no-store"),
+)
+"""On every answer that does not set them itself."""
+_OVER_TLS: Final = ((b"strict-transport-security", b"max-age=31536000; includeSubDomains"),)
+
+
+class Edge:
+    """Plain ASGI, since Starlette's ``BaseHTTPMiddleware`` costs more than all the rest of a request."""
+
+    def __init__(self, app: ASGIApp, *, clock: Clock, ids: Ids) -> None:
+        self._app = app
+        self._clock = clock
+        self._ids = ids
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on and see to its answer."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = self._request_id(scope)
+        scope.setdefault("state", {})["request_id"] = request_id
+        exchange = _Exchange(scope, send, request_id)
+        started = self._clock.monotonic()
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            await self._answered(exchange, scope, receive)
+            _log.info(
+                "http.request",
+                method=scope["method"],
+                # The pattern, not the path: what a caller types into a path may be a secret.
+                route=getattr(scope.get("route"), "path", None),
+                status=exchange.status,
+                seconds=round(self._clock.monotonic() - started, 6),
+            )
+
+    async def _answered(self, exchange: _Exchange, scope: Scope, receive: Receive) -> None:
+        try:
+            await self._app(scope, receive, exchange.send)
+        except ClientDisconnect:
+            _log.info("http.hung_up")
+        except Exception as error:  # noqa: BLE001 - the last resort: answered without detail, told to the log
+            _log.error("http.error", trace=list(_trace(error)))
+            if exchange.status is None:
+                await answer(InternalError(), scope)(scope, receive, exchange.send)
+
+    def _request_id(self, scope: Scope) -> str:
+        offered = Headers(scope=scope).get("x-request-id", "")
+        return offered if _SANE_ID.fullmatch(offered) else self._ids.uuid()
+
+
+class _Exchange:
+    """The answer to one request as it goes by."""
+
+    def __init__(self, scope: Scope, send: Send, request_id: str) -> None:
+        self.status: int | None = None
+        """``None`` while nothing is answered."""
+        self._send = send
+        self._headers = (
+            (b"x-request-id", request_id.encode()),
+            *_HEADERS,
+            *(_OVER_TLS if scope["scheme"] == "https" else ()),
+        )
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            given = {name for name, _ in message["headers"]}
+            message["headers"] = [*message["headers"], *(header for header in self._headers if header[0] not in given)]
+        await self._send(message)
+
+
+def _trace(error: BaseException) -> Iterator[str]:
+    """Say where an error came from: types and lines of code, neither messages nor values."""
+    seen: BaseException | None = error
+    while seen is not None:
+        yield type(seen).__qualname__
+        yield from (
+            f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(seen.__traceback__)
+        )
+        seen = seen.__cause__ or seen.__context__

@@ -1,0 +1,45 @@
+"""The header ``Idempotency-Key`` (draft-ietf-httpapi-idempotency-key-header)."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from starlette.datastructures import Headers
+
+from semel.errors import FieldError, IdempotencyKeyInvalid
+from semel.intents import KEY_LENGTH
+
+__all__ = ["HEADER", "idempotency_key"]
+
+HEADER: Final = "Idempotency-Key"
+
+_STRING: Final = re.compile(r'"(?:[ !#-\[\]-~]|\\["\\])*"')
+"""A string of RFC 8941, section 3.3.3."""
+_BARE: Final = re.compile(r"[!#-~](?:[ -~]*[!-~])?")
+
+
+def idempotency_key(headers: Headers) -> str | None:
+    """Return the key, or ``None``. Many clients leave out the quotes: with or without, it is the same key.
+
+    Raises ``IdempotencyKeyInvalid``.
+    """
+    given = headers.getlist(HEADER)
+    if not given:
+        return None
+    if len(given) > 1:
+        raise _invalid("Send this header once")
+    value = given[0]
+    if _STRING.fullmatch(value):
+        key = re.sub(r"\\(.)", r"\1", value[1:-1])
+    elif _BARE.fullmatch(value):
+        key = value
+    else:
+        raise _invalid("Send a string in double quotes (RFC 8941)")
+    if len(key) not in KEY_LENGTH:
+        raise _invalid(f"Send {KEY_LENGTH.start} to {KEY_LENGTH.stop - 1} characters that nobody can guess")
+    return key
+
+
+def _invalid(message: str) -> IdempotencyKeyInvalid:
+    return IdempotencyKeyInvalid(errors=(FieldError(HEADER, "invalid_key", message),))

@@ -1,0 +1,76 @@
+"""What an operation is: a path, its types, the errors it may answer. Routes and OpenAPI document are made of these."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from http import HTTPStatus
+from typing import TypeVar
+
+import msgspec
+from fastapi import Response
+from fastapi.security.utils import get_authorization_scheme_param
+from starlette.datastructures import Headers
+from starlette.types import Receive, Scope
+
+from semel.errors import InvalidToken, SemelError
+from semel.face import Semel
+from semel.http.body import JsonBody
+from semel.model import Secret
+
+__all__ = ["Call", "Operation", "bearer", "reply"]
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+class Call:
+    """One request, and the Semel that it is about."""
+
+    __slots__ = ("_body_limit", "_receive", "headers", "scope", "semel")
+
+    def __init__(self, semel: Semel, scope: Scope, receive: Receive, body_limit: int) -> None:
+        self.semel = semel
+        self.scope = scope
+        self.headers = Headers(scope=scope)
+        self._receive = receive
+        self._body_limit = body_limit
+
+    async def read(self, body: JsonBody[T]) -> T:
+        """Return the body's value; see ``JsonBody.read`` for what it raises."""
+        return await body.read(self.headers, self._receive, self._body_limit)
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True):
+    """One thing the server does."""
+
+    name: str
+    """The ``operationId``."""
+    method: str
+    path: str
+    summary: str
+    handle: Callable[[Call], Awaitable[Response]]
+    status: HTTPStatus = HTTPStatus.OK
+    """Of a success."""
+    answer: type[msgspec.Struct] | None = None
+    media_type: str = "application/json"
+    """Of a success."""
+    body: type[msgspec.Struct] | None = None
+    keyed: bool = False
+    """Whether it takes an idempotency key."""
+    bearer: bool = False
+    """Whether it wants an access token."""
+    raises: tuple[type[SemelError], ...] = ()
+
+
+def bearer(headers: Headers) -> Secret:
+    """Return the access token of the header ``Authorization`` (RFC 6750); raises ``InvalidToken`` without one."""
+    scheme, token = get_authorization_scheme_param(headers.get("authorization"))
+    if scheme.lower() != "bearer" or not token:
+        raise InvalidToken("Send the header Authorization: Bearer, with an access token")
+    return Secret(token)
+
+
+def reply(
+    answer: msgspec.Struct, status: HTTPStatus = HTTPStatus.OK, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Return a JSON answer."""
+    return Response(msgspec.json.encode(answer), status, headers, "application/json")

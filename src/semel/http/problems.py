@@ -1,0 +1,134 @@
+"""Errors as problem documents (RFC 9457). What the caller typed is in none of them."""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Mapping
+from http import HTTPStatus
+
+import msgspec
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.types import Scope
+
+from semel.errors import (
+    BodyTooLarge,
+    FieldError,
+    InvalidInput,
+    MethodNotAllowed,
+    NotFound,
+    SemelError,
+    UnsupportedMediaType,
+    every_error,
+)
+
+__all__ = ["MEDIA_TYPE", "Problem", "Refused", "answer", "explain", "handle_problems", "problem_of"]
+
+MEDIA_TYPE = "application/problem+json"
+
+_BY_STATUS: dict[int, type[SemelError]] = {
+    kind.status: kind for kind in (NotFound, MethodNotAllowed, BodyTooLarge, UnsupportedMediaType)
+}
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Why a request was not done (RFC 9457)."""
+
+    type: str
+    """A relative reference that stays; GET it to read what the code means."""
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str | None = None
+    """As in the header ``X-Request-ID`` and in the server's log."""
+    registration_id: str | None = None
+    """The registration that this is about, where one is known."""
+    errors: tuple[FieldError, ...] = ()
+    """What is wrong, field by field."""
+
+
+class Refused(HTTPException):
+    """A ``SemelError`` in a shape that every FastAPI application can answer, also one without our handlers."""
+
+    def __init__(self, error: SemelError) -> None:
+        super().__init__(error.status, error.detail, headers_of(error))
+        self.error = error
+
+
+def answer(error: SemelError, scope: Scope, headers: Mapping[str, str] | None = None) -> Response:
+    """Return the answer that tells of an error."""
+    problem = problem_of(error, scope.get("state", {}).get("request_id"))
+    return _as_response(problem, {**headers_of(error), **(headers or {})})
+
+
+def problem_of(error: SemelError, request_id: str | None = None) -> Problem:
+    """Return an error as a problem document."""
+    return Problem(
+        type=f"/problems/{error.code}",
+        title=error.title,
+        status=error.status,
+        detail=error.detail,
+        code=error.code,
+        request_id=request_id,
+        registration_id=error.registration_id,
+        errors=error.errors,
+    )
+
+
+def headers_of(error: SemelError) -> dict[str, str]:
+    """Return the headers that belong to an error: when to come back, or how to authenticate (RFC 9110)."""
+    headers = {}
+    if error.retry_after is not None:
+        headers["retry-after"] = str(math.ceil(error.retry_after))
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        headers["www-authenticate"] = "Bearer"
+    return headers
+
+
+def explain(code: str) -> str:
+    """Return what a code means, as its error says of itself. Raises ``NotFound``."""
+    for kind in every_error():
+        if kind.code == code:
+            return f"{kind.title} ({kind.status} {code})\n\n{inspect.cleandoc(kind.__doc__ or kind.title)}\n"
+    raise NotFound
+
+
+def handle_problems(app: FastAPI) -> None:
+    """Let an application answer problem documents for its own exceptions too, and never with the input at fault."""
+    for kind in (SemelError, HTTPException, RequestValidationError):
+        app.add_exception_handler(kind, _handle)
+
+
+async def _handle(request: Request, exception: Exception) -> Response:
+    match exception:
+        case SemelError():
+            return answer(exception, request.scope)
+        case Refused():
+            return answer(exception.error, request.scope)
+        case RequestValidationError():
+            return answer(InvalidInput(errors=_parts_at_fault(exception)), request.scope)
+        case HTTPException(status_code=status) if status in _BY_STATUS:
+            return answer(_BY_STATUS[status](), request.scope, exception.headers)
+        case HTTPException():
+            return _plain(exception)
+        case _:
+            raise exception
+
+
+def _parts_at_fault(error: RequestValidationError) -> tuple[FieldError, ...]:
+    """Name the parts of the request alone: what stands deeper may be a name that the caller typed."""
+    parts = sorted({str(fault["loc"][0]) for fault in error.errors()})
+    return tuple(FieldError(part, "invalid", "See /openapi.json for what is expected here") for part in parts)
+
+
+def _plain(error: HTTPException) -> Response:
+    title = HTTPStatus(error.status_code).phrase
+    problem = Problem(type="about:blank", title=title, status=error.status_code, detail=error.detail, code="http_error")
+    return _as_response(problem, error.headers)
+
+
+def _as_response(problem: Problem, headers: Mapping[str, str] | None) -> Response:
+    return Response(msgspec.json.encode(problem), problem.status, headers, MEDIA_TYPE)

@@ -1,0 +1,30 @@
+"""Two server processes on one database, once for each kind of database."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.e2e.rows import Rows
+from tests.servers import Server, Servers
+from tests.services import PostgresServer
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+def rows(request: pytest.FixtureRequest, servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rows]:
+    """A database with Semel's tables."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path_factory.mktemp('sqlite') / 'semel.db'}"
+        servers.migrate(url)
+        yield Rows(url)
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    with server.database() as url:
+        servers.migrate(url)
+        yield Rows(url)
+
+
+@pytest.fixture(scope="module")
+def pair(servers: Servers, rows: Rows) -> Iterator[tuple[Server, Server]]:
+    """Two servers that know of each other by the database alone."""
+    with servers.running(rows.url) as one, servers.running(rows.url) as other:
+        yield one, other

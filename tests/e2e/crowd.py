@@ -1,0 +1,65 @@
+"""Callers whose requests arrive at the same moment."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import msgspec
+
+from tests.servers import Server
+
+Json = Mapping[str, Any]
+
+
+class Crowd:
+    """Callers in turn at the servers given, each with an open connection of its own.
+
+    A request is sent but for its last byte; once all are there, the last bytes go out together. So the servers begin to
+    work on all of them at once, whatever the callers' own speed.
+    """
+
+    def __init__(self, servers: Sequence[Server], size: int = 10) -> None:
+        self.size = size
+        self._urls = [servers[number % len(servers)].url for number in range(size)]
+        self._stack = AsyncExitStack()
+        self._callers: list[httpx.AsyncClient] = []
+
+    async def __aenter__(self) -> Self:
+        for url in self._urls:
+            caller = await self._stack.enter_async_context(httpx.AsyncClient(base_url=url, timeout=60))
+            (await caller.get("/healthz")).raise_for_status()
+            self._callers.append(caller)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    async def sign_up(self, bodies: Sequence[Json], keys: Sequence[str | None]) -> list[httpx.Response]:
+        """Send one sign-up a caller, all at once; a key of ``None`` sends none."""
+        together = asyncio.Barrier(self.size)
+        return await asyncio.gather(
+            *(
+                self._post(caller, msgspec.json.encode(body), key, together)
+                for caller, body, key in zip(self._callers, bodies, keys, strict=True)
+            )
+        )
+
+    async def _post(
+        self, caller: httpx.AsyncClient, body: bytes, key: str | None, together: asyncio.Barrier
+    ) -> httpx.Response:
+        async def content() -> AsyncIterator[bytes]:
+            yield body[:-1]
+            await together.wait()
+            yield body[-1:]
+
+        headers = {"Content-Type": "application/json", "Content-Length": str(len(body))}
+        if key is not None:
+            headers["Idempotency-Key"] = key
+        return await caller.post("/api/auth/signup", content=content(), headers=headers)

@@ -1,0 +1,40 @@
+"""The whole application in this process, over the store in memory."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from fastapi import FastAPI
+from httpx import ASGITransport, AsyncClient
+from starlette.types import Receive, Scope, Send
+
+from semel.config import Settings
+from semel.http import create_app
+
+SETTINGS = Settings(
+    _env_file=None,
+    database_url="memory:",
+    argon2_memory_kib=8,
+    argon2_iterations=1,
+    allow_special_use_emails=True,
+    max_body_bytes=20_000,
+    cors_origins=("https://app.example.com",),
+)
+
+
+@asynccontextmanager
+async def running(app: FastAPI) -> AsyncIterator[AsyncClient]:
+    """Run the application's lifespan, and yield a client whose requests carry its state, as a server's do."""
+    async with app.router.lifespan_context(app) as state:
+
+        async def with_state(scope: Scope, receive: Receive, send: Send) -> None:
+            await app({**scope, "state": dict(state or {})}, receive, send)
+
+        async with AsyncClient(transport=ASGITransport(with_state), base_url="http://testserver") as client:
+            yield client
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[AsyncClient]:
+    async with running(create_app(SETTINGS)) as client:
+        yield client

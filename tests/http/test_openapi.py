@@ -1,0 +1,92 @@
+"""The OpenAPI document says what the server does: properties, requirements and bounds are tried on the server."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from httpx import AsyncClient
+
+from semel.http.app import OPERATIONS
+from semel.http.operations import Operation
+
+_VALID: dict[str, dict[str, Any]] = {
+    "sign_up": {"email": "test@example.com", "password": "StrongPass123$"},
+    "sign_in": {"email": "test@example.com", "password": "StrongPass123$"},
+    "refresh": {"refresh_token": "none"},
+}
+_WITH_BODY = [one for one in OPERATIONS if one.body is not None]
+
+
+@pytest.fixture
+async def document(client: AsyncClient) -> dict[str, Any]:
+    told: dict[str, Any] = (await client.get("/openapi.json")).json()
+    return told
+
+
+def _schema(document: dict[str, Any], operation: Operation) -> dict[str, Any]:
+    entry = document["paths"][operation.path][operation.method.lower()]
+    reference = entry["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+    schema: dict[str, Any] = document["components"]["schemas"][reference.rpartition("/")[2]]
+    return schema
+
+
+def _wrong(schema: dict[str, Any]) -> list[Any]:
+    """Return values that a property's schema rules out."""
+    alternatives = schema.get("anyOf", [schema])
+    types = {one["type"] for one in alternatives}
+    wrong: list[Any] = (
+        [7, True, ["a"]] + ([] if "null" in types else [None]) + ([] if "object" in types else [{"a": 1}])
+    )
+    for one in alternatives:
+        if "maxLength" in one:
+            wrong.append("x" * (one["maxLength"] + 1))
+        if "minLength" in one:
+            wrong.append("x" * (one["minLength"] - 1))
+    return wrong
+
+
+async def _fields_at_fault(client: AsyncClient, operation: Operation, body: dict[str, Any]) -> set[str]:
+    answer = await client.request(operation.method, operation.path, json=body)
+    return {fault["field"] for fault in answer.json().get("errors", [])} if answer.status_code == 422 else set()
+
+
+@pytest.mark.parametrize("operation", _WITH_BODY, ids=lambda one: one.name)
+async def test_every_property_is_as_documented(
+    client: AsyncClient, document: dict[str, Any], operation: Operation
+) -> None:
+    """For each property: what its schema rules out is refused by name; what is required is; nothing else is taken."""
+    schema, valid = _schema(document, operation), _VALID[operation.name]
+    assert schema["additionalProperties"] is False
+    assert await _fields_at_fault(client, operation, valid) == set()
+    assert await _fields_at_fault(client, operation, {**valid, "another": 1}) == {""}
+    assert await _fields_at_fault(client, operation, {}) == set(schema["required"])
+    for name, property_ in schema["properties"].items():
+        for value in _wrong(property_):
+            assert await _fields_at_fault(client, operation, {**valid, name: value}) == {name}, (name, value)
+
+
+async def test_the_document_knows_what_the_decoder_knows(document: dict[str, Any]) -> None:
+    """No field of a request is missing from the document, none is documented that the decoder does not take."""
+    for operation in _WITH_BODY:
+        assert operation.body is not None
+        fields = {field.encode_name for field in msgspec.structs.fields(operation.body)}
+        assert _schema(document, operation)["properties"].keys() == fields
+
+
+async def test_every_route_is_documented_with_every_answer(document: dict[str, Any]) -> None:
+    """Each operation has its success and, as problem documents with an example each, every error it may answer."""
+    for operation in OPERATIONS:
+        responses = document["paths"][operation.path][operation.method.lower()]["responses"]
+        assert responses.keys() == {str(operation.status.value), *(str(kind.status) for kind in operation.raises)}
+        for kind in operation.raises:
+            content = responses[str(kind.status)]["content"]["application/problem+json"]
+            assert content["examples"][kind.code]["value"]["code"] == kind.code
+
+
+async def test_the_example_of_a_sign_up_works(client: AsyncClient, document: dict[str, Any]) -> None:
+    """Whoever copies the examples of the properties gets an account."""
+    schema = _schema(document, next(one for one in OPERATIONS if one.name == "sign_up"))
+    flat = {name: {**property_, **property_.get("anyOf", [{}])[0]} for name, property_ in schema["properties"].items()}
+    body = {name: property_["examples"][0] for name, property_ in flat.items() if "examples" in property_}
+    assert body.keys() >= {"email", "password", "name", "role"}
+    assert (await client.post("/api/auth/signup", json=body)).status_code == 201

@@ -1,0 +1,137 @@
+"""Real ``semel serve`` processes for tests: started, awaited, stopped, and their output searched for secrets."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from tests.services import free_port
+
+START_SECONDS = 60.0
+STOP_SECONDS = 30.0
+
+_SEMEL = [str(Path(sys.executable).with_name("semel"))]
+_DEVELOPMENT = {
+    "SEMEL_ALLOW_SPECIAL_USE_EMAILS": "true",
+    # The cheapest hash that argon2 takes: these tests are about races, not about hashes.
+    "SEMEL_ARGON2_MEMORY_KIB": "8",
+    "SEMEL_ARGON2_ITERATIONS": "1",
+    "SEMEL_LOG_FORMAT": "json",
+    "SEMEL_LOG_LEVEL": "debug",
+}
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server, or one that has ended."""
+
+    url: str
+    log: Path
+    process: subprocess.Popen[bytes] = field(repr=False)
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> int:
+        """Ask it to end, and return its exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(STOP_SECONDS)
+
+    def output(self) -> str:
+        return self.log.read_text()
+
+
+class Servers:
+    """Starts servers, keeps what all of them print, and knows the secrets that must not be in it."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._secrets: set[str] = set()
+        self._started = 0
+
+    def secret(self, prefix: str = "Pass") -> str:
+        """Return a new password (or other secret) that no server may ever print."""
+        return self.hide(f"{prefix}-{secrets.token_urlsafe(12)}")
+
+    def hide(self, text: str) -> str:
+        """Add a secret that came from elsewhere, such as a token."""
+        self._secrets.add(text)
+        return text
+
+    def migrate(self, database_url: str, **settings: str) -> None:
+        """Make the tables."""
+        done = self.run("migrate", database_url=database_url, **settings)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def run(self, *command: str, database_url: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        """Run a command of ``semel`` to its end."""
+        environment = _environment(database_url, settings)
+        done = subprocess.run([*_SEMEL, *command], env=environment, capture_output=True, text=True, check=False)
+        self._new_log().write_text(done.stdout + done.stderr)
+        return done
+
+    @contextmanager
+    def running(self, database_url: str, **settings: str) -> Iterator[Server]:
+        """Start a server and yield it once it is ready; a test that needs no graceful end need not stop it."""
+        log = self._new_log()
+        port = free_port()
+        environment = _environment(database_url, {"SEMEL_PORT": str(port), **settings})
+        with log.open("wb") as output:
+            process = subprocess.Popen([*_SEMEL, "serve"], env=environment, stdout=output, stderr=output)
+        server = Server(f"http://127.0.0.1:{port}", log, process)
+        try:
+            _wait_until_ready(server)
+            yield server
+        finally:
+            if process.poll() is None:
+                server.stop()
+
+    def check(self) -> None:
+        """Look through all that was ever printed."""
+        for log in sorted(self._directory.glob("*.log")):
+            found = leaked(log.read_text(errors="replace"), self._secrets)
+            assert not found, f"{log.name} shows {len(found)} secret(s), the first near: {found[0]}"
+
+    def _new_log(self) -> Path:
+        self._started += 1
+        return self._directory / f"{self._started:04}.log"
+
+
+def leaked(text: str, hidden: set[str]) -> list[str]:
+    """Return the lines that show a secret, the secret itself taken out."""
+    if not hidden:
+        return []
+    pattern = re.compile("|".join(map(re.escape, hidden)))
+    return [pattern.sub("(secret)", line) for line in text.splitlines() if pattern.search(line)]
+
+
+def _environment(database_url: str, settings: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a server: this process's own, without settings that a developer may have made."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("SEMEL_")}
+    return {**inherited, **_DEVELOPMENT, "SEMEL_DATABASE_URL": database_url, **settings}
+
+
+def _wait_until_ready(server: Server) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            if httpx.get(f"{server.url}/readyz").is_success:
+                return
+        except httpx.TransportError:
+            pass
+        if server.process.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(server.output())
+        time.sleep(0.05)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Final, Generic, TypeVar
 
 import msgspec
@@ -20,8 +21,12 @@ _encode_json = msgspec.json.Encoder().encode
 _decode_json = msgspec.json.Decoder().decode
 
 
+@lru_cache(maxsize=256)
 def moment_text(moment: datetime) -> str:
-    """Return an aware moment as ISO 8601 text in UTC, 32 characters: the order of the texts is that of time."""
+    """Return an aware moment as ISO 8601 text in UTC, 32 characters: the order of the texts is that of time.
+
+    The last ones are kept, since a commit writes one moment into many columns.
+    """
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
@@ -40,7 +45,7 @@ class Codec(Generic[R]):
         shapes = [field.shape for field in fields(kind)]
         texts: dict[Shape, Callable[[object], object]] = {Shape.STRUCTURE: _structure_text}
         if moments_as_text:
-            texts[Shape.MOMENT] = moment_text  # type: ignore[assignment]
+            texts[Shape.MOMENT] = moment_text
         self.kind: Final = kind
         self.columns: Final = tuple(field.name for field in fields(kind))
         self._encoders: Final = [(at, texts[shape]) for at, shape in enumerate(shapes) if shape in texts]

@@ -144,7 +144,7 @@ def _commit(writes: Sequence[Write], token: int) -> Commit:
         write = writes[position]
         kind = type(write.record)
         row = _CODECS[kind].row(write.record, token)
-        statements.append((position, _STATEMENTS[kind].write(write, row)))
+        statements.append((position, *_STATEMENTS[kind].write(write, row)))
         if isinstance(write, Insert) and isinstance(write.record, Account):
             inserted.append((write.record.but(version=token), row))
     return Commit(writes, statements, inserted)

@@ -72,6 +72,8 @@ def connect(path: Path, *, create: bool = False, busy_seconds: float = BUSY_SECO
     try:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
+        # What a savepoint keeps aside would go to a temporary file: it costs a third of the speed.
+        connection.execute("PRAGMA temp_store = MEMORY")
     except BaseException:
         connection.close()
         raise

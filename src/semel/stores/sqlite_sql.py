@@ -4,23 +4,16 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Final, Generic, TypeVar
 
 from semel.model import Record
 from semel.ports import Insert, Replace, Write
 from semel.stores.codec import Codec
 from semel.stores.schema import references, table_name
 
-__all__ = ["Statement", "Statements", "broken_reference"]
+__all__ = ["Statements", "broken_reference"]
 
 R = TypeVar("R", bound=Record)
-
-
-class Statement(NamedTuple):
-    """A text and its parameters."""
-
-    sql: str
-    values: Sequence[object]
 
 
 class Statements(Generic[R]):
@@ -45,14 +38,17 @@ class Statements(Generic[R]):
         self.first_page: Final = f"{select} {order}"
         self.next_page: Final = f"{select} WHERE ({', '.join(keys)}) > ({_places(keys)}) {order}"
 
-    def write(self, write: Write, row: Sequence[object]) -> Statement:
-        """Return what does the write, or changes no row if it is refused; ``row`` is the record as it will stand."""
+    def write(self, write: Write, row: Sequence[object]) -> tuple[str, Sequence[object]]:
+        """Return what does the write, with its parameters; it changes no row if the write is refused.
+
+        ``row`` is the record as it will stand.
+        """
         end = len(write.record.KEY)
         if isinstance(write, Insert):
-            return Statement(self.insert, row)
+            return self.insert, row
         if isinstance(write, Replace):
-            return Statement(self.replace, (*row[end:], *row[:end], write.record.version))
-        return Statement(self.delete, (*row[:end], write.record.version))
+            return self.replace, (*row[end:], *row[:end], write.record.version)
+        return self.delete, (*row[:end], write.record.version)
 
 
 def broken_reference(connection: sqlite3.Connection, writes: Sequence[Write]) -> str | None:

@@ -16,7 +16,7 @@ from semel.model import Account
 from semel.ports import Write
 from semel.stores.sqlite_also import Application
 from semel.stores.sqlite_file import as_store_error, translated
-from semel.stores.sqlite_sql import Statement, broken_reference
+from semel.stores.sqlite_sql import broken_reference
 from semel.stores.sqlite_worker import Piece
 
 __all__ = ["Commit", "GroupWriter"]
@@ -37,8 +37,8 @@ class Commit(NamedTuple):
     """What one caller wants done, whole or not at all."""
 
     writes: Sequence[Write]
-    statements: Sequence[tuple[int, Statement]]
-    """In the order in which they are done, each with its write's position."""
+    statements: Sequence[tuple[int, str, Sequence[object]]]
+    """In the order in which they are done: the write's position, the text, the parameters."""
     inserted: Sequence[tuple[Account, Sequence[object]]]
     """The accounts among them that are new, as records and as rows."""
 
@@ -79,16 +79,16 @@ class GroupWriter:
         self._execute(_RELEASE)
 
     def _write(self, commit: Commit) -> None:
-        refused = [position for position, statement in commit.statements if not self._wrote(statement)]
+        refused = [position for position, sql, values in commit.statements if not self._wrote(sql, values)]
         if refused:
             raise WriteRefused(tuple(sorted(refused)))
         if self._application is not None:
             for account, row in commit.inserted:
                 self._application(account, row)
 
-    def _wrote(self, statement: Statement) -> bool:
+    def _wrote(self, sql: str, values: Sequence[object]) -> bool:
         try:
-            return self._execute(*statement).rowcount == 1
+            return self._execute(sql, values).rowcount == 1
         except sqlite3.IntegrityError as error:
             if error.sqlite_errorcode in _TAKEN:
                 return False

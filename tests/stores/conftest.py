@@ -17,3 +17,10 @@ def pgbouncer_url(postgres_url: str, pgbouncer_database: str) -> str:
     """The URL of the same database through PgBouncer in transaction mode."""
     assert postgres_url.rpartition("/")[2] in pgbouncer_database
     return pgbouncer_database
+
+
+@pytest.fixture(params=["postgres_url", "pgbouncer_url"])
+def any_url(request: pytest.FixtureRequest) -> str:
+    """The URL of the server itself, and that of PgBouncer before it."""
+    url: str = request.getfixturevalue(request.param)
+    return url

@@ -1,9 +1,10 @@
 """What the tests of the PostgreSQL store share."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import asyncpg
 
@@ -30,7 +31,7 @@ PROFILES = """
 async def opened(url: str, also: Also | None = None, **parameters: object) -> AsyncIterator[PostgresStore]:
     """Open a store, with more parameters in its URL."""
     if parameters:
-        url += ("&" if "?" in url else "?") + urlencode(parameters)
+        url += ("&" if "?" in url else "?") + urlencode(parameters, quote_via=quote)
     store = await open_postgres(url, also=also, jitter=SequentialIds(url).jitter)
     try:
         yield store
@@ -65,3 +66,24 @@ def sign_up(ids: Ids, **given: Any) -> list[Write]:  # noqa: ANN401 - the fields
         registration(ids),
     )
     return [Insert(record) for record in records]
+
+
+@asynccontextmanager
+async def table_locked(url: str, table: str = "semel.keys") -> AsyncIterator["asyncpg.Connection[Any]"]:
+    """Let every write to the table wait, until the block ends. Readers go on."""
+    async with connected(url) as connection, connection.transaction():
+        await connection.execute(f"LOCK TABLE {table} IN SHARE MODE")
+        yield connection
+
+
+async def blocked(connection: "asyncpg.Connection[Any]") -> int:
+    """Return, once a statement in this database waits for a lock, the process of the server that does."""
+    query = """
+        SELECT pid FROM pg_stat_activity
+        WHERE wait_event_type = 'Lock' AND datname = current_database() AND pid <> pg_backend_pid()
+    """
+    while (process := await connection.fetchval(query)) is None:
+        # Activity is shown as of the transaction's first look, unless that is forgotten.
+        await connection.execute("SELECT pg_stat_clear_snapshot()")
+        await asyncio.sleep(0.005)
+    return int(process)

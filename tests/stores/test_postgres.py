@@ -19,13 +19,6 @@ from tests.stores.postgres_parts import connected, opened, sign_up
 IDS = SequentialIds("postgres")
 
 
-@pytest.fixture(params=["postgres_url", "pgbouncer_url"])
-def any_url(request: pytest.FixtureRequest) -> str:
-    """The server itself, and PgBouncer in transaction mode before it."""
-    url: str = request.getfixturevalue(request.param)
-    return url
-
-
 async def test_a_commit_is_one_round_trip(any_url: str) -> None:
     """Also behind a pooler: once a connection has met a statement, nothing else is ever sent."""
     async with Proxy.before(any_url) as proxy, opened(proxy.through(any_url)) as store:

@@ -47,8 +47,8 @@ _UNKNOWN: Final = frozenset({"40003", "57P01", "57P02", "57P05"})
 """Completion unknown, and a connection that the server ended: shut down, crashed, idle for too long."""
 _NO_SETTINGS: Final = "08P01"
 """What a pooler answers to a startup packet with settings that it cannot pass on."""
-_MISCONFIGURED: Final = frozenset({"28000", "28P01", "3D000"})
-"""Role or password refused, no such database."""
+_MISCONFIGURED: Final = frozenset({"22023", "28000", "28P01", "3D000", "42704"})
+"""An option's value, role or password refused, no such database, no such option."""
 _BY_CONSTRAINT: Final = frozenset({"23503", "23505"})
 """A reference and a unique constraint, of which we have some."""
 _OURS: Final = constraint_names()
@@ -115,5 +115,5 @@ def start_error(error: Exception) -> StoreUnavailable | ConfigurationInvalid:
     if state == _NO_SETTINGS:
         return ConfigurationInvalid(UNDECLARED_POOLER)
     if state in _MISCONFIGURED:
-        return ConfigurationInvalid(f"The database refuses user, password or database of the URL ({state}).")
+        return ConfigurationInvalid(f"The database refuses the URL's user, password, database or options ({state}).")
     return StoreUnavailable(f"The database cannot be reached ({state}).")

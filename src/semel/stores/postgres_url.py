@@ -46,7 +46,7 @@ _NUMBERS: Final[Mapping[str, int]] = {
 _KNOWN: Final = frozenset({*_TLS, *_PLACE, *_STARTUP, *_CHOICES, *_NUMBERS, "schema"})
 _SCHEMA_NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _PORT: Final = re.compile(r"[0-9]{0,5}")
-_ADDRESS: Final = re.compile(r"(?:\[(?P<six>[0-9a-fA-F:.%]+)\]|(?P<host>[^:\[\]]*))(?::(?P<port>[0-9]*))?")
+_ADDRESS: Final = re.compile(r"(?:\[(?P<six>[0-9a-fA-F:.]+(?:%\w+)?)\]|(?P<host>[^:\[\]]*))(?::(?P<port>[0-9]*))?")
 
 
 class PostgresUrl(msgspec.Struct, frozen=True, kw_only=True):

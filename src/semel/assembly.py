@@ -46,6 +46,7 @@ class Parts(msgspec.Struct, frozen=True):
     """What one open Semel works with."""
 
     engine: Engine
+    keys: Keys
     registrar: Registrar
     sessions: SessionKeeper | RemoteSessions | None
     """``None`` at a remote provider that signs nobody in."""
@@ -83,9 +84,8 @@ async def assembled(settings: Settings, given: Given) -> AsyncIterator[Parts]:
         registrar = Registrar(engine, settings.policy())
         closing.push_async_callback(registrar.drain, settings.shutdown_seconds)
         sessions = _sessions(settings, given, engine, provider, keys)
-        yield Parts(
-            engine, registrar, sessions, Upkeep(engine, (*BUILT_IN, Duty("expire_session", SessionFamily, expire)))
-        )
+        upkeep = Upkeep(engine, (*BUILT_IN, Duty("expire_session", SessionFamily, expire)))
+        yield Parts(engine, keys, registrar, sessions, upkeep)
 
 
 def _scheme(url: str) -> str:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import Any, Final, NamedTuple, Self, TypeVar
 
 import msgspec
 
@@ -25,10 +25,14 @@ from semel.remote_sessions import RemoteSessions
 from semel.sessions import SessionKeeper
 from semel.states import Door, IdentityState
 from semel.system import SystemClock, SystemIds
+from semel.upkeep.rotation import ROTATE, keep_rotating, rotate_once
 
 __all__ = ["AccountPage", "Readiness", "Reason", "Semel", "SignedInAccount"]
 
 R = TypeVar("R", bound=Record)
+
+_PASSES_A_ROTATION: Final = 60
+"""Keys live for months: they are looked at once in so many passes of upkeep."""
 
 
 class SignedInAccount(msgspec.Struct, frozen=True):
@@ -98,7 +102,7 @@ class Semel:
         check_also(self.settings, self._given)
         self._closing = AsyncExitStack()
         self._open: Parts | None = None
-        self._upkeep: asyncio.Task[None] | None = None
+        self._beside: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
         """Open the store and begin upkeep. Raises ``ConfigurationInvalid`` or ``StoreUnavailable``."""
@@ -106,9 +110,9 @@ class Semel:
             raise ConfigurationInvalid("this Semel is open already: make another one")
         async with AsyncExitStack() as closing:
             self._open = await closing.enter_async_context(assembled(self.settings, self._given))
-            if self.settings.upkeep:
-                self._upkeep = asyncio.create_task(self._open.upkeep.run(self.settings.upkeep_interval_seconds))
-                closing.push_async_callback(_ended, self._upkeep)
+            self._beside = [asyncio.create_task(work) for work in self._upkeep(self._open)]
+            for task in self._beside:
+                closing.push_async_callback(_ended, task)
             self._closing = closing.pop_all()
         return self
 
@@ -202,7 +206,8 @@ class Semel:
 
     async def upkeep_once(self) -> dict[str, int]:
         """Do what upkeep has to do now; return how much each duty did. Raises a ``StoreError``."""
-        return await self._parts.upkeep.once()
+        parts = self._parts
+        return await parts.upkeep.once() | {ROTATE: int(await rotate_once(parts.engine, parts.keys))}
 
     async def ready(self) -> Readiness:
         """Say whether requests may be sent here: the store answers, its clock and ours agree, and upkeep runs."""
@@ -215,7 +220,7 @@ class Semel:
             if apart > allowed:
                 numbers = f"{apart:.3f} s from this server's; {allowed:.3f} s are allowed"
                 reasons.append(Reason("clock", "clock_skew", f"The store's clock is {numbers}. Set the clocks."))
-        if self._upkeep is not None and self._upkeep.done():
+        if any(task.done() for task in self._beside):
             reasons.append(Reason("upkeep", "upkeep_stopped", "Upkeep has stopped: see the log, and start anew."))
         return Readiness(tuple(reasons))
 
@@ -239,6 +244,13 @@ class Semel:
         self.metrics.removals.set(len(removals))
         self.metrics.removal_age.set(oldest.total_seconds())
         return self.metrics.text()
+
+    def _upkeep(self, parts: Parts) -> list[Coroutine[Any, Any, None]]:
+        """Return what runs beside requests."""
+        interval = self.settings.upkeep_interval_seconds
+        if not self.settings.upkeep:
+            return []
+        return [parts.upkeep.run(interval), keep_rotating(parts.engine, parts.keys, _PASSES_A_ROTATION * interval)]
 
     @property
     def _parts(self) -> Parts:

@@ -1,0 +1,140 @@
+"""The library's face for applications that block, such as Django's and Flask's: the same, over one background loop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import weakref
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from types import TracebackType
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+from semel import face
+from semel.config import Settings
+from semel.errors import ConfigurationInvalid
+from semel.ports import Also
+
+__all__ = ["Semel"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def _blocking(
+    method: Callable[Concatenate[face.Semel, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[Semel, P], T]:
+    """Return the method as one that waits for its answer."""
+
+    @wraps(method)
+    def call(self: Semel, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self._wait(method(self._face, *args, **kwargs))
+
+    return call
+
+
+class _Background:
+    """An event loop in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="semel", daemon=True)
+        self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs: a thread does not outlive a fork."""
+        return self._thread.is_alive()
+
+    def wait(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run the work there and wait for its answer; who is interrupted stops waiting."""
+        answer = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return answer.result()
+        except BaseException:
+            answer.cancel()
+            raise
+
+    def stop(self) -> None:
+        """End the loop and its thread."""
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+
+
+class Semel:
+    """``semel.Semel`` with methods that block. May be used by any number of threads.
+
+    Open it with ``with``, or with ``open`` when the application starts: in the process that uses it, after a fork.
+    Raises ``ConfigurationInvalid``, also where it is asked while not open.
+    """
+
+    def __init__(self, settings: Settings | None = None, *, also: Also | None = None) -> None:
+        self._face = face.Semel(settings, also=also)
+        self._background: _Background | None = None
+        self._closing: weakref.finalize[..., Any] | None = None
+
+    def open(self) -> Self:
+        """Start the loop, open the store, and return this object. Without ``close`` it is closed as Python ends."""
+        if self._background is not None:
+            raise ConfigurationInvalid("this Semel is open already: make another one")
+        self._background = _Background()
+        try:
+            self._background.wait(self._face.__aenter__())
+        except BaseException:
+            self._background.stop()
+            self._background = None
+            raise
+        self._closing = weakref.finalize(self, _close, self._background, self._face)
+        return self
+
+    def close(self) -> None:
+        """Close the store and end the loop. May be called twice."""
+        self._background = None
+        if self._closing is not None:
+            self._closing()
+
+    def __enter__(self) -> Self:
+        """See ``open``."""
+        return self.open()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """See ``close``."""
+        self.close()
+
+    register = _blocking(face.Semel.register)
+    sign_in = _blocking(face.Semel.sign_in)
+    refresh = _blocking(face.Semel.refresh)
+    sign_out = _blocking(face.Semel.sign_out)
+    current_account = _blocking(face.Semel.current_account)
+    account = _blocking(face.Semel.account)
+    account_by_email = _blocking(face.Semel.account_by_email)
+    accounts = _blocking(face.Semel.accounts)
+    delete_account = _blocking(face.Semel.delete_account)
+    registration = _blocking(face.Semel.registration)
+    removals = _blocking(face.Semel.removals)
+    upkeep_once = _blocking(face.Semel.upkeep_once)
+    ready = _blocking(face.Semel.ready)
+    jwks = _blocking(face.Semel.jwks)
+    metrics_text = _blocking(face.Semel.metrics_text)
+
+    def _wait(self, work: Coroutine[Any, Any, T]) -> T:
+        if self._background is None or not self._background.alive:
+            work.close()
+            raise ConfigurationInvalid("this Semel is not open in this process: open() it where the application starts")
+        return self._background.wait(work)
+
+
+def _close(background: _Background, opened: face.Semel) -> None:
+    if not background.alive:
+        return
+    try:
+        background.wait(opened.__aexit__(None, None, None))
+    finally:
+        background.stop()

@@ -14,6 +14,9 @@ ROOT = Path(__file__).parent.parent
 EXTRA_OF = {
     "semel.http": "server",
     "semel.stores.postgres": "postgres",
+    "semel.stores.postgres_errors": "postgres",
+    "semel.stores.postgres_migrate": "postgres",
+    "semel.stores.postgres_pool": "postgres",
 }
 # A script that Alembic runs, no module to import.
 SCRIPTS = {"semel.stores.migrations.env"}

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from semel.stores.memory import MemoryStore
@@ -19,6 +20,7 @@ from semel.testing.store_contract import (
     Promise,
     StoreBench,
     processes_that_cross_lose_nothing,
+    races,
 )
 from tests.scale import Scale
 from tests.services import PostgresServer, pgbouncer
@@ -86,3 +88,15 @@ async def test_a_database_keeps_the_promise(promise: Promise, bench: StoreBench)
 async def test_processes_lose_nothing(bench: StoreBench, opener: OpenStore, scale: Scale) -> None:
     """Four processes count on the same records in crossing orders."""
     await processes_that_cross_lose_nothing(bench, opener, rounds=scale.pick(50, 1000))
+
+
+async def test_postgres_is_never_deadlocked(postgres_url: str, postgres_direct: OpenStore) -> None:
+    """The order of writes keeps it so. A deadlock is tried again inside, so only the server's own count can tell."""
+    store = await postgres_direct()
+    for promise in (races.of_fifty_replaces_of_a_version_one_wins, races.crossing_commits_all_end):
+        await promise(StoreBench(store, store, SystemIds()))
+    await store.close()
+    connection = await asyncpg.connect(postgres_url)
+    deadlocks = await connection.fetchval("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+    await connection.close()
+    assert deadlocks == 0

@@ -25,7 +25,7 @@ from semel.system import Argon2Hasher
 from semel.upkeep import BUILT_IN, Duty, Upkeep
 from semel.upkeep.sessions import expire
 
-__all__ = ["Given", "Parts", "assembled", "check_also"]
+__all__ = ["Given", "Parts", "assembled", "check_also", "migrate_store"]
 
 _SQL: Final = frozenset({"sqlite", "postgres", "postgresql", "postgresql+asyncpg"})
 
@@ -86,6 +86,19 @@ async def assembled(settings: Settings, given: Given) -> AsyncIterator[Parts]:
         sessions = _sessions(settings, given, engine, provider, keys)
         upkeep = Upkeep(engine, (*BUILT_IN, Duty("expire_session", SessionFamily, expire)))
         yield Parts(engine, keys, registrar, sessions, upkeep)
+
+
+async def migrate_store(settings: Settings) -> tuple[str | None, str]:
+    """Bring the store's tables to this release's revision; return the one found and the one left.
+
+    Raises ``ConfigurationInvalid`` for a store that has no tables, or what ``semel.stores.migrate`` raises.
+    """
+    url = settings.database_url.get_secret_value()
+    if _scheme(url) not in _SQL:
+        raise ConfigurationInvalid(f"there is nothing to migrate: name a SQL store in {variable('database_url')}")
+    from semel.stores.migrate import migrate  # noqa: PLC0415 - costs a quarter second that only this command needs
+
+    return await migrate(url)
 
 
 def _scheme(url: str) -> str:

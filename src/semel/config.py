@@ -180,7 +180,7 @@ class Settings(BaseSettings):
 
     host: str = "127.0.0.1"
     """The address that `semel serve` listens on."""
-    port: Annotated[int, Field(ge=0, le=65_535)] = 8000
+    port: Annotated[int, Field(ge=1, le=65_535)] = 8000
     """The port that `semel serve` listens on."""
     workers: Count = 1
     """How many processes `semel serve` runs."""

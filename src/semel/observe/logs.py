@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Literal, TextIO
+from typing import Final, Literal, TextIO
 
 import structlog
 from structlog.types import Processor
@@ -13,6 +13,8 @@ __all__ = ["LOGGER", "configure_logs", "logger"]
 
 LOGGER = "semel"
 """The name of the logger that every event goes to; an application that embeds Semel sets its level and handlers."""
+
+_OURS: Final = (LOGGER, "uvicorn")
 
 _SHARED: list[Processor] = [
     structlog.contextvars.merge_contextvars,
@@ -37,7 +39,10 @@ def logger() -> structlog.stdlib.BoundLogger:
 
 
 def configure_logs(level: str, form: Literal["console", "json"], stream: TextIO | None = None) -> None:
-    """Send all log lines of this process to ``stream`` (stderr), one line each, from ``level`` on."""
+    """Send all log lines of this process to ``stream`` (stderr), one line each.
+
+    ``level`` is the least of Semel's own lines and the server's; of libraries only warnings and worse are of interest.
+    """
     to = stream or sys.stderr
     renderer: Processor = (
         structlog.processors.JSONRenderer() if form == "json" else structlog.dev.ConsoleRenderer(colors=to.isatty())
@@ -55,4 +60,6 @@ def configure_logs(level: str, form: Literal["console", "json"], stream: TextIO 
     )
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level.upper())
+    root.setLevel(logging.WARNING)
+    for name in _OURS:
+        logging.getLogger(name).setLevel(level.upper())

@@ -1,0 +1,5 @@
+"""The command ``semel``."""
+
+from semel.cli.app import main
+
+__all__ = ["main"]

@@ -1,0 +1,44 @@
+"""The commands, and what becomes of their errors: one line on stderr and an exit code."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from semel.cli import operations, records
+from semel.cli.exits import MEANINGS, exit_of
+from semel.cli.serve import serve
+from semel.errors import SemelError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="semel",
+    help="Creates accounts once, whole, or not at all. Settings come from SEMEL_… variables and a .env file.",
+    epilog="Exit codes: " + "; ".join(f"{code} {meaning}" for code, meaning in MEANINGS.items()) + ".",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # its rendering of an unforeseen error could show values
+    rich_markup_mode=None,
+)
+app.command()(serve)
+app.command()(operations.migrate)
+app.command()(operations.upkeep)
+app.command()(operations.config)
+app.add_typer(records.user, name="user")
+app.add_typer(records.registration, name="registration")
+app.add_typer(records.removal, name="removal")
+
+
+def main() -> None:
+    """Run the command of ``sys.argv`` and exit."""
+    try:
+        app()
+    except SemelError as error:
+        sys.stderr.write(f"semel: {error.code}: {_one_line(error)}\n")
+        sys.exit(exit_of(error))
+
+
+def _one_line(error: SemelError) -> str:
+    return "; ".join([error.detail, *(f"{fault.field}: {fault.message}" for fault in error.errors)])

@@ -1,0 +1,115 @@
+"""Commands that show what is in the store."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+import msgspec
+import typer
+
+from semel.cli.opened import ask
+from semel.cli.output import AsJson, print_json, print_lines, print_pairs, print_table
+from semel.model import Account, Identity, Registration
+
+__all__ = ["registration", "removal", "user"]
+
+user = typer.Typer(no_args_is_help=True, help="Accounts.")
+registration = typer.Typer(no_args_is_help=True, help="Registrations: what became of each request.")
+removal = typer.Typer(no_args_is_help=True, help="Identities that upkeep must still make sure not to exist.")
+
+_LIMIT: Final = 1_000
+
+
+def _account(account: Account) -> dict[str, Any]:
+    return {
+        "id": account.id,
+        "email": account.email,
+        "username": account.username,
+        "full_name": account.full_name,
+        "role": account.role,
+        "roles": account.roles,
+        "is_active": account.is_active,
+        "onboarding_completed": account.onboarding_completed,
+        "attributes": msgspec.Raw(account.attributes.encode()),
+        "created_at": account.created_at,
+        "updated_at": account.updated_at,
+        "last_sign_in_at": account.last_sign_in_at,
+        "epoch": account.epoch,
+        "sessions": len(account.sessions),
+        "registration": account.registration,
+    }
+
+
+def _registration(found: Registration) -> dict[str, Any]:
+    return {
+        "id": found.id,
+        "state": found.state,
+        "door": found.door,
+        "keyed": found.keyed,
+        "account_id": found.account_id,
+        "created_at": found.created_at,
+        "completed_at": found.completed_at,
+        "lease_until": found.lease_until,
+        "due_at": found.due_at,
+        "holds": [f"{name.kind} {name.value}" for name in found.identifiers],
+        "proved": found.proved,
+        "failure": found.failure,
+    }
+
+
+def _removal(identity: Identity) -> dict[str, Any]:
+    return {
+        "id": identity.id,
+        "provider_id": identity.provider_id,
+        "tries": identity.tries,
+        "next_look_at": identity.due_at,
+        "look_until": identity.look_until,
+    }
+
+
+@user.command("show")
+def user_show(email: Annotated[str, typer.Argument(help="In any spelling.")], *, as_json: AsJson = False) -> None:
+    """Show the account that owns an email."""
+    shown = _account(ask(lambda semel: semel.account_by_email(email)))
+    if as_json:
+        print_json(shown)
+    else:
+        print_pairs(shown | {"attributes": bytes(shown["attributes"]).decode()})
+
+
+@user.command("list")
+def user_list(
+    *,
+    cursor: Annotated[str | None, typer.Option(help="Where the page before ended.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=_LIMIT, help="How many to show.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """List accounts, page by page."""
+    page = ask(lambda semel: semel.accounts(cursor, limit))
+    if as_json:
+        print_json({"accounts": [_account(account) for account in page.accounts], "cursor": page.cursor})
+        return
+    rows = [(one.email, one.username, one.role, one.is_active, one.created_at, one.id) for one in page.accounts]
+    print_table(("Email", "Username", "Role", "Active", "Created", "Id"), rows, "There are no accounts.")
+    if page.cursor is not None:
+        print_lines(f"More: semel user list --cursor '{page.cursor}'")
+
+
+@registration.command("show")
+def registration_show(
+    registration_id: Annotated[str, typer.Argument(metavar="ID")], *, as_json: AsJson = False
+) -> None:
+    """Show what became of a request."""
+    shown = _registration(ask(lambda semel: semel.registration(registration_id)))
+    (print_json if as_json else print_pairs)(shown)
+
+
+@removal.command("list")
+def removal_list(*, as_json: AsJson = False) -> None:
+    """List them, those first that upkeep looks for next."""
+    shown = [_removal(identity) for identity in ask(lambda semel: semel.removals(_LIMIT))]
+    if as_json:
+        print_json(shown)
+        return
+    columns = ("Id", "At the provider", "Tries", "Next look", "Looked for until")
+    print_table(columns, [tuple(one.values()) for one in shown], "There are no removals.")

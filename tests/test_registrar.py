@@ -6,9 +6,8 @@ from collections.abc import Awaitable, Iterable
 import msgspec
 import pytest
 
-from semel.errors import InvalidInput, SemelError, StoreInconsistent, UserAlreadyExists, WriteRefused
+from semel.errors import InvalidInput, StoreInconsistent, UserAlreadyExists, WriteRefused
 from semel.model import Account, Identity, Registration, Secret
-from semel.ports import Insert, Write
 from semel.protocol.engine import Registered
 from semel.states import Door
 from semel.testing import Fault, Variant
@@ -20,6 +19,7 @@ from tests.protocol.worlds import (
     OTHER_PASSWORD,
     PASSWORD,
     World,
+    no_account,
 )
 
 EVERYWHERE = pytest.mark.parametrize("variant", [None, Variant.OWN])
@@ -218,12 +218,7 @@ async def test_draining_gives_leases_up() -> None:
 async def test_what_nothing_explains_is_an_inconsistency_and_no_loop() -> None:
     """A refusal that no record explains is answered as such, after a bounded number of looks."""
     world = World(None)
-
-    def constraint(write: Write) -> SemelError | None:
-        made = isinstance(write, Insert) and isinstance(write.record, Account)
-        return WriteRefused(constraint="a constraint that somebody added") if made else None
-
-    world.memory.objection = constraint
+    world.memory.objection = no_account(WriteRefused(constraint="a constraint that somebody added"))
     with pytest.raises(StoreInconsistent) as refused:
         await world.server().register(idempotency_key=KEY)
     assert refused.value.registration_id

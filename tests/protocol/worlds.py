@@ -4,7 +4,7 @@ The store judges each commit: only the allowed steps, and no live registration t
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -16,7 +16,7 @@ from semel.errors import SemelError
 from semel.healing import SignInDoor
 from semel.intents import Intent, Policy
 from semel.model import Account, Identifier, Identity, Key, Record, Registration, Secret
-from semel.ports import Delete, Tokens, Write
+from semel.ports import Delete, Insert, Tokens, Write
 from semel.protocol.engine import Engine, Registered
 from semel.protocol.options import Options
 from semel.providers.embedded import EmbeddedPasswords
@@ -38,6 +38,7 @@ from semel.testing.hashers import CheapHasher
 from semel.upkeep import Upkeep
 
 R = TypeVar("R", bound=Record)
+T = TypeVar("T")
 
 EMAIL = "ada@example.org"
 PASSWORD = Secret("correct horse battery")
@@ -115,6 +116,11 @@ class JudgingStore(MemoryStore):
             assert before.owner == after.owner or not live, "a registration taken from its live worker"
 
 
+def no_account(error: SemelError) -> Callable[[Write], SemelError | None]:
+    """Return the objection of a table of accounts that takes nothing, or of the application's own row."""
+    return lambda write: error if isinstance(write, Insert) and isinstance(write.record, Account) else None
+
+
 class Noted:
     """Remembers what happened."""
 
@@ -163,6 +169,7 @@ class World:
         self.hasher = CountingHasher(slow=slow)
         self.embedded = EmbeddedPasswords(self.hasher) if variant is None else None
         self.options = options or Options()
+        self.fingerprint_key = b"the key of the fingerprints"
         self._servers: dict[str, Server] = {}
 
     def server(self, name: str = "A") -> "Server":
@@ -198,6 +205,11 @@ class World:
             await self.server("the dead").register(**fields)
         return self.one(Registration)
 
+    async def after(self, seconds: float, call: Awaitable[T]) -> T:
+        """Make a call a little later, while others are in the middle of theirs."""
+        await self.clock.sleep(seconds)
+        return await call
+
     def lease_over(self) -> None:
         """Let as much time pass as a lease and the allowed skew take."""
         self.clock.advance(self.options.lease + self.options.skew)
@@ -231,7 +243,7 @@ class Server:
             clock=world.clock,
             ids=SequentialIds(name),
             events=self.events,
-            fingerprint_key=b"the key of the fingerprints",
+            fingerprint_key=world.fingerprint_key,
             options=world.options,
         )
         self.registrar = Registrar(self.engine, Policy())

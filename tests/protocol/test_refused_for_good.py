@@ -1,0 +1,68 @@
+"""A commit that the store or the application refuses for good, and for no record of ours."""
+
+import pytest
+
+from semel.errors import ApplicationRefused, SemelError, StoreRejected
+from semel.model import Account, Identifier
+from semel.testing import Fault, Variant
+from tests.protocol.worlds import CREATED, CREATED_REMOTE, FORGOTTEN, KEY, World, no_account
+
+REFUSALS = pytest.mark.parametrize("refusal", [ApplicationRefused, StoreRejected])
+
+
+@REFUSALS
+async def test_the_embedded_sign_up_leaves_nothing(refusal: type[SemelError]) -> None:
+    """The only commit is refused: the error names the registration, nothing was written, and it works once it may."""
+    world = World(None)
+    server, world.memory.objection = world.server(), no_account(refusal("not this account"))
+    with pytest.raises(refusal) as refused:
+        await server.register(idempotency_key=KEY)
+    assert refused.value.registration_id
+    assert world.memory.table == {}
+    del world.memory.objection
+    await server.register(idempotency_key=KEY)
+    assert world.left() == CREATED
+
+
+@REFUSALS
+async def test_commit_2_fails_the_registration(refusal: type[SemelError]) -> None:
+    """The identifiers are free at once, upkeep removes the identity, and the same request works once it may."""
+    world = World()
+    server, world.memory.objection = world.server(), no_account(refusal("not this account"))
+    with pytest.raises(refusal) as refused:
+        await server.register(idempotency_key=KEY)
+    assert refused.value.registration_id
+    assert world.records(Identifier) == []
+    await server.rest()
+    assert world.left() == FORGOTTEN
+    del world.memory.objection
+    await server.register(idempotency_key=KEY)
+    assert world.left() == CREATED_REMOTE
+
+
+@REFUSALS
+async def test_a_refusal_in_doubt_is_fenced(refusal: type[SemelError]) -> None:
+    """The application refuses the second try of a commit whose first is still on its way: that one makes nothing."""
+    world = World(None)
+    server, world.memory.objection = world.server(), no_account(refusal("not this account"))
+    world.network.next("commit", Fault.LATE)
+    with pytest.raises(refusal):
+        await server.register(idempotency_key=KEY)
+    del world.memory.objection
+    await world.store.land()
+    assert world.left() == FORGOTTEN
+
+
+@pytest.mark.parametrize("fault", [Fault.LATE, Fault.DROP])
+async def test_a_refusal_of_commit_2_in_doubt_makes_nothing_later(fault: Fault) -> None:
+    """The same with commit 2: the failing commit moves a record that the late one needs."""
+    world = World(Variant.OWN)
+    server, world.memory.objection = world.server(), no_account(ApplicationRefused("not this account"))
+    world.network.next("commit", None, fault)
+    with pytest.raises(ApplicationRefused):
+        await server.register(idempotency_key=KEY)
+    del world.memory.objection
+    await world.store.land()
+    assert world.records(Account) == []
+    await server.rest()
+    assert world.left() == FORGOTTEN

@@ -154,9 +154,8 @@ def test_email_is_idempotent_and_blind_to_spelling(local: str, domain: str) -> N
 @example("a" * 243 + "@example.org")
 def test_the_fast_path_of_emails_agrees_with_the_library(typed: str) -> None:
     """Whatever the fast path takes, the library takes, and makes the same of it."""
-    for allow in (False, True):
-        fast = canonical.email_if_plain(typed, allow_special_use=allow)
-        assert fast is None or fast == canonical.email_by_library(typed, allow_special_use=allow)
+    fast = canonical.email_if_plain(typed)
+    assert fast is None or fast == canonical.email_by_library(typed)
 
 
 def test_the_fast_path_of_emails_is_taken() -> None:

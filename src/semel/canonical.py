@@ -86,18 +86,16 @@ def email(value: str, *, allow_special_use: bool = False) -> Canonical:
     local parts and address literals are refused; so are special-use domains (RFC 6761: ``localhost``, ``.test``, …)
     unless allowed. The example domains are not among those, as RFC 6761 asks. Raises ``InvalidInput``.
     """
-    return email_if_plain(value, allow_special_use=allow_special_use) or email_by_library(
-        value, allow_special_use=allow_special_use
-    )
+    return email_if_plain(value) or email_by_library(value, allow_special_use=allow_special_use)
 
 
-def email_if_plain(value: str, *, allow_special_use: bool = False) -> Canonical | None:
+def email_if_plain(value: str) -> Canonical | None:
     """Canonicalise an address that is plain ASCII and clearly right; ``None`` leaves it to the library."""
     typed = value.strip(" ")
     if len(typed) > _EMAIL_LONGEST or not _PLAIN_EMAIL.fullmatch(typed):
         return None
     lower = typed.lower()
-    if not allow_special_use and lower.rpartition(".")[2] in _SPECIAL_USE:
+    if lower.rpartition(".")[2] in _SPECIAL_USE:
         return None
     at = lower.index("@")
     return Canonical(Name("email", lower), typed[:at] + lower[at:])

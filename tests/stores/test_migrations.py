@@ -1,0 +1,213 @@
+"""Migrations make what is declared, once, whatever runs beside them, and leave an application's tables alone."""
+
+import asyncio
+import multiprocessing
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from itertools import count
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Column, Connection, MetaData, NullPool, Table, Text, create_engine, text
+from sqlalchemy.schema import CreateSchema
+
+from semel.errors import ConfigurationInvalid, StoreRejected, StoreUnavailable
+from semel.model import RECORD_TYPES
+from semel.stores.migrate import Migrated, migrate
+from semel.stores.migrations.steps import config_of
+from semel.stores.postgres_migrate import engine
+from semel.stores.postgres_url import parse_url
+from semel.stores.schema import REVISION, SCHEMA, VERSION_TABLE, declare, is_semel_table, version_table
+from tests.services import PostgresServer, free_port
+
+T = TypeVar("T")
+NewDatabase = Callable[[], str]
+
+PROCESSES = 2
+START_SECONDS = 60.0
+_gate: list[Barrier] = []
+
+TABLES = "SELECT type, name, tbl_name, sql FROM sqlite_master"
+CATALOGUE = """
+    SELECT c.relname, a.attname, a.attnum::text, format_type(a.atttypid, a.atttypmod), a.attnotnull::text,
+           a.attcollation::regcollation::text, col_description(c.oid, a.attnum), obj_description(c.oid)
+    FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+    WHERE c.relnamespace = 'semel'::regnamespace AND c.relkind = 'r' AND a.attnum > 0
+    UNION ALL SELECT conrelid::regclass::text, conname, '', pg_get_constraintdef(oid), '', '', '', ''
+    FROM pg_constraint WHERE connamespace = 'semel'::regnamespace
+    UNION ALL SELECT tablename, indexname, '', indexdef, '', '', '', '' FROM pg_indexes WHERE schemaname = 'semel'
+"""
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def new_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[NewDatabase]:
+    """Make empty databases of either kind, and return their URLs."""
+    numbers = count()
+    with ExitStack() as stack:
+        if request.param == "sqlite":
+            yield lambda: f"sqlite:///{tmp_path}/{next(numbers)}.db"
+        else:
+            server: PostgresServer = request.getfixturevalue("postgres")
+            yield lambda: stack.enter_context(server.database())
+
+
+async def work_on(url: str, work: Callable[[Connection], T]) -> T:
+    """Do some work in a transaction."""
+    if url.startswith("sqlite:"):
+        with create_engine(url, poolclass=NullPool).begin() as connection:
+            return work(connection)
+    async with engine(parse_url(url)).begin() as asynchronous:
+        return await asynchronous.run_sync(work)
+
+
+async def execute(url: str, statement: str) -> None:
+    await work_on(url, lambda connection: connection.execute(text(statement)))
+
+
+def catalogue(connection: Connection) -> list[tuple[object, ...]]:
+    """Return all that the database knows of our tables but the version table, in some fixed order."""
+    rows = connection.execute(text(TABLES if connection.dialect.name == "sqlite" else CATALOGUE))
+    return sorted(tuple(map(str, row)) for row in rows if VERSION_TABLE not in str(row))
+
+
+def create_declared(connection: Connection) -> None:
+    """Create the tables as they are declared, without migrations."""
+    schema = SCHEMA if connection.dialect.name == "postgresql" else None
+    if schema is not None:
+        connection.execute(CreateSchema(schema))
+    declare(schema).create_all(connection)
+
+
+async def test_migrations_make_what_is_declared(new_database: NewDatabase) -> None:
+    """Columns, types, keys, references, indexes and comments are the same, built in either way."""
+    migrated, declared = new_database(), new_database()
+    await migrate(migrated)
+    await work_on(declared, create_declared)
+    made = await work_on(migrated, catalogue)
+    assert len(made) > len(RECORD_TYPES)
+    assert made == await work_on(declared, catalogue)
+
+
+async def test_the_newest_revision_is_the_one_that_stores_ask_for(new_database: NewDatabase) -> None:
+    """A database is left at the head of the scripts."""
+    assert await migrate(new_database()) == Migrated(None, REVISION)
+    assert ScriptDirectory.from_config(config_of()).get_current_head() == REVISION
+
+
+async def test_migrating_again_changes_nothing(new_database: NewDatabase) -> None:
+    """Not even where a row is: the second time nothing is written."""
+    url = new_database()
+    await migrate(url)
+    before = await work_on(url, catalogue)
+    assert await migrate(url) == Migrated(REVISION, REVISION)
+    assert await work_on(url, catalogue) == before
+
+
+def meet(barrier: Barrier) -> None:
+    _gate.append(barrier)
+
+
+def migrate_together(url: str) -> Migrated:
+    """Migrate once every process has come this far."""
+    _gate[0].wait(START_SECONDS)
+    return asyncio.run(migrate(url))
+
+
+def test_of_processes_that_migrate_at_once_one_does_the_work(new_database: NewDatabase) -> None:
+    """The others wait for it and find nothing left to do."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(PROCESSES, context, meet, (context.Barrier(PROCESSES),)) as pool:
+        for url in [new_database() for _ in range(5)]:
+            befores = [done.before for done in pool.map(migrate_together, [url] * PROCESSES)]
+            assert sorted(befores, key=str) == [REVISION] * (PROCESSES - 1) + [None]
+
+
+async def test_databases_are_migrated_at_once_by_one_process(new_database: NewDatabase) -> None:
+    """Alembic keeps what it works on in global variables; that shows in none of them."""
+    urls = [new_database() for _ in range(3)]
+    assert await asyncio.gather(*map(migrate, urls)) == [Migrated(None, REVISION)] * 3
+    first, *others = [await work_on(url, catalogue) for url in urls]
+    assert all(other == first for other in others)
+
+
+async def test_a_migration_that_fails_leaves_nothing(new_database: NewDatabase) -> None:
+    """A table of this name is in the way of the last step: none of the others stays."""
+    url, schema = new_database(), ""
+    if url.startswith("postgresql"):
+        await execute(url, f"CREATE SCHEMA {SCHEMA}")
+        schema = f"{SCHEMA}."
+    await execute(url, f"CREATE TABLE {schema or 'semel_'}sessions (mine text)")
+    before = await work_on(url, catalogue)
+    with pytest.raises(StoreRejected):
+        await migrate(url)
+    assert await work_on(url, catalogue) == before
+
+
+async def test_a_database_of_a_newer_release_is_left_alone(new_database: NewDatabase) -> None:
+    """The release that made it is named as the remedy."""
+    url = new_database()
+    await migrate(url)
+    table = version_table(None) if url.startswith("sqlite") else f"{SCHEMA}.{VERSION_TABLE}"
+    await execute(url, f"UPDATE {table} SET version_num = '9999'")  # noqa: S608 - constants
+    with pytest.raises(ConfigurationInvalid, match="newer"):
+        await migrate(url)
+
+
+async def test_an_application_on_postgresql_generates_nothing_about_us(postgres_database: str) -> None:
+    """Alembic looks at the application's schemas alone."""
+    await migrate(postgres_database)
+    # PostgreSQL looks first for a schema with the name of the role, and that of the tests is ours.
+    await execute(postgres_database, f"ALTER DATABASE {postgres_database.rpartition('/')[2]} SET search_path = public")
+    assert await work_on(postgres_database, generated) == ["add_table"]
+
+
+async def test_an_application_in_our_file_generates_nothing_about_us(tmp_path: Path) -> None:
+    """With the filter that we document; without it, its next migration would drop our tables."""
+    url = f"sqlite:///{tmp_path}/shared.db"
+    await migrate(url)
+    assert await work_on(url, lambda connection: generated(connection, include_name=include_name)) == ["add_table"]
+    assert "remove_table" in await work_on(url, generated)
+
+
+def include_name(name: str | None, kind: str, _: object) -> bool:
+    return kind != "table" or not is_semel_table(name)
+
+
+def generated(connection: Connection, **options: object) -> list[str]:
+    """Return what ``alembic revision --autogenerate`` of an application with one new table would write."""
+    application = MetaData()
+    Table("profiles", application, Column("id", Text, primary_key=True))
+    context = MigrationContext.configure(connection, opts=options)
+    changes: list[tuple[Any, ...]] = compare_metadata(context, application)
+    return [change[0] for change in changes]
+
+
+async def test_a_pooler_may_stand_between(pgbouncer_database: str) -> None:
+    """PgBouncer in transaction mode: the lock lasts as long as the transaction."""
+    assert await migrate(pgbouncer_database) == Migrated(None, REVISION)
+    assert await migrate(pgbouncer_database) == Migrated(REVISION, REVISION)
+
+
+async def test_the_schema_is_the_urls(postgres_database: str) -> None:
+    """Two realms can share a database."""
+    assert await migrate(f"{postgres_database}?schema=one") == Migrated(None, REVISION)
+    assert await migrate(f"{postgres_database}?schema=two") == Migrated(None, REVISION)
+    await execute(postgres_database, "SELECT id FROM one.accounts UNION SELECT id FROM two.accounts")
+
+
+async def test_a_server_that_is_down_is_said_to_be() -> None:
+    """Nothing listens at the port."""
+    with pytest.raises(StoreUnavailable):
+        await migrate(f"postgresql://semel@127.0.0.1:{free_port()}/semel")
+
+
+async def test_a_directory_that_is_missing_is_said_to_be(tmp_path: Path) -> None:
+    """The file is made, its directory is not."""
+    with pytest.raises(ConfigurationInvalid, match="directory"):
+        await migrate(f"sqlite:///{tmp_path}/missing/semel.db")

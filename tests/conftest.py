@@ -6,6 +6,7 @@ import pytest
 from hypothesis import settings
 
 from tests.scale import SCALE, Scale
+from tests.servers import Servers
 from tests.services import PostgresServer, pgbouncer, postgres_server
 
 # Never a deadline: no test here judges absolute time. The normal run is the same each time; the full one explores.
@@ -24,6 +25,14 @@ def postgres() -> Iterator[PostgresServer]:
     """One server for the process that runs the tests."""
     with postgres_server() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    """Starts servers. In the end nothing that any of them printed may show a secret of the tests."""
+    servers = Servers(tmp_path_factory.mktemp("servers"))
+    yield servers
+    servers.check()
 
 
 @pytest.fixture

@@ -9,9 +9,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from pathlib import Path
 
 import httpx
@@ -60,6 +61,7 @@ class Servers:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._secrets: set[str] = set()
+        self._watched: set[Path] = set()
         self._started = 0
 
     def secret(self, prefix: str = "Pass") -> str:
@@ -71,6 +73,10 @@ class Servers:
         self._secrets.add(text)
         return text
 
+    def watch(self, log: Path) -> None:
+        """Look through another log as well, such as a database's."""
+        self._watched.add(log)
+
     def migrate(self, database_url: str, **settings: str) -> None:
         """Make the tables."""
         done = self.run("migrate", database_url=database_url, **settings)
@@ -78,22 +84,30 @@ class Servers:
 
     def run(self, *command: str, database_url: str, **settings: str) -> subprocess.CompletedProcess[str]:
         """Run a command of ``semel`` to its end."""
-        environment = _environment(database_url, settings)
-        done = subprocess.run([*_SEMEL, *command], env=environment, capture_output=True, text=True, check=False)
+        variables = environment(database_url, settings)
+        done = subprocess.run([*_SEMEL, *command], env=variables, capture_output=True, text=True, check=False)
         self._new_log().write_text(done.stdout + done.stderr)
         return done
 
     @contextmanager
     def running(self, database_url: str, **settings: str) -> Iterator[Server]:
-        """Start a server and yield it once it is ready; a test that needs no graceful end need not stop it."""
-        log = self._new_log()
+        """Run a server and yield it once it is ready."""
         port = free_port()
-        environment = _environment(database_url, {"SEMEL_PORT": str(port), **settings})
+        settings = {"SEMEL_PORT": str(port), **settings}
+        with self.serving([*_SEMEL, "serve"], port, environment(database_url, settings), ready="/readyz") as server:
+            yield server
+
+    @contextmanager
+    def serving(
+        self, command: Sequence[str], port: int, variables: Mapping[str, str], *, ready: str, cwd: Path | None = None
+    ) -> Iterator[Server]:
+        """Run any server; yield it once it answers at the path ``ready``, and not with 503."""
+        log = self._new_log()
         with log.open("wb") as output:
-            process = subprocess.Popen([*_SEMEL, "serve"], env=environment, stdout=output, stderr=output)
+            process = subprocess.Popen(command, env=variables, cwd=cwd, stdout=output, stderr=output)
         server = Server(f"http://127.0.0.1:{port}", log, process)
         try:
-            _wait_until_ready(server)
+            _wait_for(server, ready)
             yield server
         finally:
             if process.poll() is None:
@@ -101,7 +115,7 @@ class Servers:
 
     def check(self) -> None:
         """Look through all that was ever printed."""
-        for log in sorted(self._directory.glob("*.log")):
+        for log in sorted({*self._directory.glob("*.log"), *self._watched}):
             found = leaked(log.read_text(errors="replace"), self._secrets)
             assert not found, f"{log.name} shows {len(found)} secret(s), the first near: {found[0]}"
 
@@ -118,17 +132,17 @@ def leaked(text: str, hidden: set[str]) -> list[str]:
     return [pattern.sub("(secret)", line) for line in text.splitlines() if pattern.search(line)]
 
 
-def _environment(database_url: str, settings: Mapping[str, str]) -> dict[str, str]:
+def environment(database_url: str, settings: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the environment of a server: this process's own, without settings that a developer may have made."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("SEMEL_")}
-    return {**inherited, **_DEVELOPMENT, "SEMEL_DATABASE_URL": database_url, **settings}
+    return {**inherited, **_DEVELOPMENT, "SEMEL_DATABASE_URL": database_url, **(settings or {})}
 
 
-def _wait_until_ready(server: Server) -> None:
+def _wait_for(server: Server, path: str) -> None:
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:
-            if httpx.get(f"{server.url}/readyz").is_success:
+            if httpx.get(server.url + path).status_code != HTTPStatus.SERVICE_UNAVAILABLE:
                 return
         except httpx.TransportError:
             pass

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.rows import Rows
-from tests.servers import Server, Servers
+from tests.e2e.site import Site
+from tests.servers import Servers
 from tests.services import PostgresServer
 
 
@@ -18,13 +19,14 @@ def rows(request: pytest.FixtureRequest, servers: Servers, tmp_path_factory: pyt
         yield Rows(url)
         return
     server: PostgresServer = request.getfixturevalue("postgres")
+    if server.log is not None:
+        servers.watch(server.log)
     with server.database() as url:
         servers.migrate(url)
         yield Rows(url)
 
 
 @pytest.fixture(scope="module")
-def pair(servers: Servers, rows: Rows) -> Iterator[tuple[Server, Server]]:
-    """Two servers that know of each other by the database alone."""
-    with servers.running(rows.url) as one, servers.running(rows.url) as other:
-        yield one, other
+def site(servers: Servers, rows: Rows) -> Iterator[Site]:
+    with servers.running(rows.url) as first, servers.running(rows.url) as second:
+        yield Site(servers, rows, first, second)

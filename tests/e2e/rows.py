@@ -29,6 +29,9 @@ class Rows:
         count: int = row[0]
         return count
 
+    async def rename(self, name: str, new: str) -> None:
+        await self.select(f"ALTER TABLE {self.table(name)} RENAME TO {new if self.postgres else self.table(new)}")
+
     async def select(self, statement: str) -> list[tuple[Any, ...]]:
         """Run a statement in a connection of its own and return its rows."""
         if not self.postgres:

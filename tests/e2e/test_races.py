@@ -9,10 +9,9 @@ import httpx
 import pytest
 
 from tests.e2e.crowd import Crowd
-from tests.e2e.people import person
 from tests.e2e.rows import Rows
+from tests.e2e.site import Site
 from tests.scale import SCALE
-from tests.servers import Server, Servers
 
 ROUNDS = SCALE.pick(20, 200)
 
@@ -20,8 +19,8 @@ Answers = list[httpx.Response]
 
 
 @pytest.fixture
-async def crowd(pair: tuple[Server, Server]) -> AsyncIterator[Crowd]:
-    async with Crowd(pair) as crowd:
+async def crowd(site: Site) -> AsyncIterator[Crowd]:
+    async with Crowd([site.first, site.second]) as crowd:
         yield crowd
 
 
@@ -62,36 +61,36 @@ def _all_are_the_same(answers: Answers) -> None:
     assert len({answer.json()["user_id"] for answer in answers}) == 1
 
 
-async def test_different_keys(crowd: Crowd, rows: Rows, servers: Servers) -> None:
+async def test_different_keys(crowd: Crowd, site: Site) -> None:
     """One 201; nine 409 that name email and username; one account and one credential a round."""
-    before = await Totals.of(rows)
+    before = await Totals.of(site.rows)
     for _ in range(ROUNDS):
-        body = person(servers)
+        body = site.person()
         _one_wins(await crowd.sign_up([body] * crowd.size, [str(uuid4()) for _ in range(crowd.size)]))
-    assert await Totals.of(rows) == before.plus_accounts(ROUNDS)
+    assert await Totals.of(site.rows) == before.plus_accounts(ROUNDS)
 
 
-async def test_one_key(crowd: Crowd, rows: Rows, servers: Servers) -> None:
+async def test_one_key(crowd: Crowd, site: Site) -> None:
     """Ten times the same 201 with the same id; one account and one credential a round."""
-    before = await Totals.of(rows)
+    before = await Totals.of(site.rows)
     for _ in range(ROUNDS):
-        _all_are_the_same(await crowd.sign_up([person(servers)] * crowd.size, [str(uuid4())] * crowd.size))
-    assert await Totals.of(rows) == before.plus_accounts(ROUNDS)
+        _all_are_the_same(await crowd.sign_up([site.person()] * crowd.size, [str(uuid4())] * crowd.size))
+    assert await Totals.of(site.rows) == before.plus_accounts(ROUNDS)
 
 
-async def test_no_key_and_the_same_body(crowd: Crowd, rows: Rows, servers: Servers) -> None:
+async def test_no_key_and_the_same_body(crowd: Crowd, site: Site) -> None:
     """A double click, ten times over, is one intent: ten times the same 201."""
-    before = await Totals.of(rows)
+    before = await Totals.of(site.rows)
     for _ in range(ROUNDS):
-        _all_are_the_same(await crowd.sign_up([person(servers)] * crowd.size, [None] * crowd.size))
-    assert await Totals.of(rows) == before.plus_accounts(ROUNDS)
+        _all_are_the_same(await crowd.sign_up([site.person()] * crowd.size, [None] * crowd.size))
+    assert await Totals.of(site.rows) == before.plus_accounts(ROUNDS)
 
 
-async def test_no_key_and_bodies_that_differ(crowd: Crowd, rows: Rows, servers: Servers) -> None:
+async def test_no_key_and_bodies_that_differ(crowd: Crowd, site: Site) -> None:
     """Ten intents that want the same names: one 201, nine 409."""
-    before = await Totals.of(rows)
+    before = await Totals.of(site.rows)
     for _ in range(ROUNDS):
-        body = person(servers)
+        body = site.person()
         bodies = [{**body, "name": f"Ada {number}"} for number in range(crowd.size)]
         _one_wins(await crowd.sign_up(bodies, [None] * crowd.size))
-    assert await Totals.of(rows) == before.plus_accounts(ROUNDS)
+    assert await Totals.of(site.rows) == before.plus_accounts(ROUNDS)

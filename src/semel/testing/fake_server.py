@@ -13,7 +13,6 @@ import asyncio
 import re
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -81,11 +80,14 @@ class FakeProviderServer:
             await self._server.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError):  # whoever asked is gone
+        try:
             if line := await reader.readline():
                 writer.write(await self._answer(line))
                 await writer.drain()
-        writer.close()
+        except ConnectionError:
+            pass  # whoever asked is gone
+        finally:
+            writer.close()
 
     async def _answer(self, line: bytes) -> bytes:
         """Return the line to answer with; it is empty where there is to be none."""

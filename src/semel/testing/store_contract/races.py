@@ -104,7 +104,7 @@ async def what_one_commit_writes_is_seen_together(bench: StoreBench) -> None:
 
 async def a_cancelled_commit_is_whole_or_nothing(bench: StoreBench) -> None:
     """Whenever its caller goes away. Who inserts one of its keys then knows: if refused, all is there, else nothing."""
-    for turns in range(12 * bench.scale):
+    for turns in (0, *(2**power for power in range(11))) * bench.scale:
         records = [registration(bench.ids), identifier(bench.ids), key(bench.ids)]
         token = bench.ids.token()
         commit = asyncio.ensure_future(bench.store.commit([Insert(record) for record in records], token))

@@ -4,27 +4,13 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from typing_extensions import override
 
 from semel.errors import RegistrationInFlight, StoreUnavailable
 from semel.model import Registration
 from semel.protocol.waiting import Waiting
 from semel.states import RegistrationState
-from semel.testing import Fault, VirtualClock
+from semel.testing import Fault
 from tests.protocol.worlds import EMAIL, KEY, OTHER_KEY, World
-
-
-class NotingClock(VirtualClock):
-    """A clock that remembers for how long somebody slept."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.slept: list[float] = []
-
-    @override
-    async def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        await super().sleep(seconds)
 
 
 class Scene:
@@ -32,7 +18,7 @@ class Scene:
 
     def __init__(self) -> None:
         self.world = World()
-        self.clock = self.world.clock = NotingClock()
+        self.clock = self.world.clock
         self.waiting = Waiting(self.world.store, self.clock, self.world.options)
 
     async def begin(self) -> None:

@@ -116,6 +116,19 @@ class JudgingStore(MemoryStore):
             assert before.owner == after.owner or not live, "a registration taken from its live worker"
 
 
+class NotingClock(VirtualClock):
+    """A clock that remembers for how long somebody slept."""
+
+    def __init__(self, *, flowing: bool) -> None:
+        super().__init__(flowing=flowing)
+        self.slept: list[float] = []
+
+    @override
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        await super().sleep(seconds)
+
+
 def no_account(error: SemelError) -> Callable[[Write], SemelError | None]:
     """Return the objection of a table of accounts that takes nothing, or of the application's own row."""
     return lambda write: error if isinstance(write, Insert) and isinstance(write.record, Account) else None
@@ -160,7 +173,7 @@ class World:
         slow: bool = False,
         flowing: bool = True,
     ) -> None:
-        self.clock = VirtualClock(flowing=flowing)
+        self.clock = NotingClock(flowing=flowing)
         self.memory = JudgingStore(self.clock.now)
         self.network = Network(STORE_OPERATIONS)
         self.store = FaultyStore(self.memory, self.network, self.clock)

@@ -1,0 +1,93 @@
+"""A pass of upkeep: all that is due, each once, whatever one record or one moment is stuck on."""
+
+import asyncio
+
+import pytest
+
+from semel.errors import SemelError, StoreRejected, StoreUnavailable
+from semel.model import Registration
+from semel.ports import Delete, Write
+from semel.testing import Fault
+from tests.protocol.worlds import KEY, World
+
+STUCK = 250
+
+
+async def copies(world: World, count: int) -> None:
+    """Leave so many registrations to forget, older ones than the one that was made."""
+    await world.server().register(idempotency_key=KEY)
+    one = world.one(Registration)
+    world.edit(*(one.but(id=f"stuck {n}", due_at=world.clock.now()) for n in range(count)))
+    world.clock.advance(world.options.completed_kept)
+
+
+def stuck(write: Write) -> SemelError | None:
+    hopeless = isinstance(write, Delete) and write.record.key[0].startswith("stuck")
+    return StoreRejected("not this one") if hopeless else None
+
+
+async def test_stuck_records_starve_nothing() -> None:
+    """However many cannot be ended, and first in the row: each is tried once, and what comes after them is ended."""
+    world = World()
+    await copies(world, STUCK)
+    world.memory.objection = stuck
+    server = world.server()
+    done = await server.upkeep.once()
+    assert done["forget_registration"] == 1
+    assert len(world.records(Registration)) == STUCK
+    failures = server.events.named("upkeep.failed")
+    assert {(noted["duty"], noted["code"]) for noted in failures} == {("forget_registration", "store_rejected")}
+    assert len({noted["record"] for noted in failures}) == len(failures) == STUCK
+
+
+async def test_one_pass_ends_all_that_is_due() -> None:
+    """More than one reading of the store brings is ended in one pass."""
+    world = World()
+    await copies(world, STUCK)
+    assert (await world.server().upkeep.once())["forget_registration"] == STUCK + 1
+    assert world.records(Registration) == []
+
+
+async def test_two_passes_at_once_lose_nothing_and_do_nothing_twice() -> None:
+    """Two servers over the same records: each record is ended by one of them."""
+    world = World()
+    await copies(world, 20)
+    world.network.always(Fault.SLOW, "commit")
+    told = await asyncio.gather(*(world.server(name).upkeep.once() for name in "BC"))
+    assert sum(done["forget_registration"] for done in told) == 21
+    assert world.records(Registration) == []
+
+
+async def test_a_hint_that_is_out_of_date_is_not_acted_on() -> None:
+    """What the store calls due is read anew: a record that is not due any more is left alone."""
+    world = World()
+    await copies(world, 0)
+    fresh = world.one(Registration)
+    later = fresh.but(due_at=world.server().engine.later(60))
+    world.network.before("get", lambda: world.edit(later))
+    assert (await world.server().upkeep.once())["forget_registration"] == 0
+    assert world.one(Registration) == later
+
+
+async def test_a_store_that_is_down_ends_the_pass() -> None:
+    """Nothing can be said of what is due: the pass says so."""
+    world = World()
+    world.network.next("due", Fault.DOWN)
+    with pytest.raises(StoreUnavailable):
+        await world.server().upkeep.once()
+
+
+async def test_passes_go_on_at_intervals_spread_by_jitter() -> None:
+    """Pass after pass, about an interval apart and not in step, also after one that the store cut short."""
+    world = World()
+    world.network.next("due", None, None, None, Fault.DOWN)
+    server = world.server()
+    running = asyncio.ensure_future(server.upkeep.run(10))
+    await asyncio.sleep(0)
+    await world.clock.sleep(100)
+    running.cancel()
+    slept = [seconds for seconds in world.clock.slept if seconds != 100]
+    assert all(5 <= seconds <= 15 for seconds in slept)
+    assert max(slept) - min(slept) > 1
+    told = [name for name, _ in server.events.seen]
+    assert told == ["upkeep.passed", "upkeep.failed", *["upkeep.passed"] * (len(slept) - 3)]

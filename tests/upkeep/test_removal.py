@@ -1,0 +1,133 @@
+"""Removal: a condemned identity is deleted, and looked for until it cannot come any more."""
+
+import asyncio
+from collections import Counter
+
+import pytest
+
+from semel.errors import OutcomeUnknown
+from semel.model import Identity
+from semel.testing import Fault, Variant
+from tests.protocol.worlds import CREATED_REMOTE, FORGOTTEN, World
+
+VARIANTS = pytest.mark.parametrize("variant", list(Variant))
+
+
+@VARIANTS
+async def test_a_create_that_lands_late_is_removed(variant: Variant) -> None:
+    """A create of a registration that has failed lands after the first look: a later one finds and deletes it."""
+    world = World(variant)
+    world.outside.next("create", Fault.LATE)
+    with pytest.raises(OutcomeUnknown):
+        await world.server().register()
+    world.lease_over()
+    await world.server().upkeep.once()
+    world.provider.land()
+    assert world.left()["at the provider"] == 1
+    await world.server().rest()
+    assert world.left() == FORGOTTEN
+
+
+async def condemned(world: World, count: int = 1) -> None:
+    """Leave removals that nobody has looked at yet, due now, with their identities at the provider."""
+    server = world.server("the owner")
+    world.outside.always(Fault.DOWN, "find")
+    for n in range(count):
+        account = (await server.register(email=f"ada{n}@example.org")).account
+        await server.delete(account.id)
+    world.outside.lift()
+
+
+async def look(world: World) -> Identity | None:
+    """Let the removal come due, and upkeep look; return what is kept of it then."""
+    due = world.condemned().due_at
+    assert due is not None
+    world.clock.advance(max(0.0, (due - world.clock.now()).total_seconds()))
+    await world.server().upkeep.once()
+    return next(iter(world.records(Identity)), None)
+
+
+async def looks(world: World) -> list[float]:
+    """Look until the removal is forgotten; return after how many seconds each look came, the last one included."""
+    began, at = world.clock.now(), []
+    while True:
+        kept = await look(world)
+        at.append((world.clock.now() - began).total_seconds())
+        if kept is None:
+            return at
+
+
+@pytest.mark.parametrize("fault", [None, Fault.DOWN], ids=["absent each time", "no answer"])
+async def test_looks_back_off_with_jitter_until_the_horizon(fault: Fault | None) -> None:
+    """The wait doubles up to a tenth of the horizon, spread by jitter; the last look is at the horizon's end."""
+    world = World()
+    await condemned(world)
+    world.outside.next("find", *[fault] * 12)
+    options = world.options
+    at = await looks(world)
+    full = [min(options.removal_retry * 2**n, options.removal_horizon / 10) for n in range(len(at) - 2)]
+    shares = [(then - now) / wait for now, then, wait in zip(at, at[1:], full, strict=False)]
+    assert all(0.5 <= share <= 1.5 for share in shares)
+    assert max(shares) - min(shares) > 0.1
+    assert (at[0], at[-1]) == (0.0, options.removal_horizon)
+
+
+async def test_what_comes_at_the_last_moment_is_removed() -> None:
+    """An identity that comes up just before the horizon's end is still deleted; only then is the removal forgotten."""
+    world = World()
+    await condemned(world)
+    state = world.provider.state
+    horizon = world.condemned().look_until
+    assert horizon is not None
+    while world.condemned().due_at != horizon:
+        await look(world)
+    world.provider.state = state
+    await look(world)
+    assert world.left() == Counter({"registration withdrawn": 1})
+
+
+async def test_a_removal_outlives_its_horizon_while_nobody_answers() -> None:
+    """It is forgotten only by a look that was answered, however late."""
+    world = World()
+    await condemned(world)
+    world.outside.always(Fault.DOWN)
+    world.clock.advance(2 * world.options.removal_horizon)
+    assert await look(world)
+    assert await look(world)
+    world.outside.lift()
+    assert await look(world) is None
+    assert world.left()["at the provider"] == 0
+
+
+async def test_an_unanswered_delete_is_no_removal() -> None:
+    """Found, and the delete's answer lost: not known to be gone, so looked for again."""
+    world = World()
+    await condemned(world)
+    world.clock.advance(world.options.removal_horizon)
+    world.outside.next("delete", Fault.DROP)
+    assert await look(world)
+    assert world.left()["at the provider"] == 1
+    assert await look(world) is None
+    assert world.left()["at the provider"] == 0
+
+
+async def test_two_servers_remove_as_one() -> None:
+    """Two passes at once over several removals: all are gone, and nothing but them."""
+    world = World()
+    stays = (await world.server().register()).account
+    await condemned(world, 3)
+    world.outside.always(Fault.SLOW)
+    for seconds in (0.0, world.options.removal_horizon):
+        world.clock.advance(seconds)
+        await asyncio.gather(*(world.server(name).upkeep.once() for name in "BC"))
+    assert world.left() == CREATED_REMOTE + Counter({"registration withdrawn": 3})
+    assert world.one(Identity).id == stays.id
+
+
+async def test_a_living_identity_is_no_removal() -> None:
+    """Upkeep deletes nothing that is held or owned, whatever is due."""
+    world = World()
+    await world.server().register()
+    world.edit(world.one(Identity).but(due_at=world.clock.now()))
+    await world.server().upkeep.once()
+    assert world.left() == CREATED_REMOTE

@@ -99,6 +99,11 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         """The values of the key fields."""
         return tuple(getattr(self, field) for field in self.KEY)
 
+    @override
+    def __repr__(self) -> str:
+        """Show type, key and version alone: a record may hold a hash, a key, or what a person typed."""
+        return f"{type(self).__name__}({'/'.join(self.key)} at {self.version})"
+
     def but(self, **changes: Any) -> Self:  # noqa: ANN401 - the fields differ in type
         """Return this record with some fields changed."""
         return msgspec.structs.replace(self, **changes)

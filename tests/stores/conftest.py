@@ -1,8 +1,26 @@
 """Databases that are ready for a store."""
 
+import asyncio
+import shutil
+from pathlib import Path
+
 import pytest
 
 from semel.stores.migrate import migrate
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file that has our tables and nothing in them, to be copied."""
+    path = tmp_path_factory.mktemp("migrated") / "semel.db"
+    asyncio.run(migrate(f"sqlite:///{path}"))
+    return path
+
+
+@pytest.fixture
+def sqlite_path(migrated_file: Path, tmp_path: Path) -> Path:
+    """A SQLite file that has our tables, of the test's own."""
+    return Path(shutil.copy(migrated_file, tmp_path / "semel.db"))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -41,6 +41,19 @@ class Server:
     log: Path
     process: subprocess.Popen[bytes] = field(repr=False)
 
+    def wait(self, path: str) -> None:
+        """Return once it answers at the path, and not with 503."""
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                if httpx.get(self.url + path).status_code != HTTPStatus.SERVICE_UNAVAILABLE:
+                    return
+            except httpx.TransportError:
+                pass
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(self.output())
+            time.sleep(0.05)
+
     def kill(self) -> None:
         """End it as a power cut would."""
         self.process.kill()
@@ -61,7 +74,6 @@ class Servers:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._secrets: set[str] = set()
-        self._watched: set[Path] = set()
         self._started = 0
 
     def secret(self, prefix: str = "Pass") -> str:
@@ -72,10 +84,6 @@ class Servers:
         """Add a secret that came from elsewhere, such as a token."""
         self._secrets.add(text)
         return text
-
-    def watch(self, log: Path) -> None:
-        """Look through another log as well, such as a database's."""
-        self._watched.add(log)
 
     def migrate(self, database_url: str, **settings: str) -> None:
         """Make the tables."""
@@ -92,22 +100,26 @@ class Servers:
     @contextmanager
     def running(self, database_url: str, **settings: str) -> Iterator[Server]:
         """Run a server and yield it once it is ready."""
-        port = free_port()
-        settings = {"SEMEL_PORT": str(port), **settings}
-        with self.serving([*_SEMEL, "serve"], port, environment(database_url, settings), ready="/readyz") as server:
+        with self.starting(database_url, **settings) as server:
+            server.wait("/readyz")
             yield server
 
+    def starting(self, database_url: str, **settings: str) -> AbstractContextManager[Server]:
+        """Run a server and yield it at once, so that several may start side by side; see ``Server.wait``."""
+        port = free_port()
+        settings = {"SEMEL_PORT": str(port), **settings}
+        return self.process([*_SEMEL, "serve"], port, environment(database_url, settings))
+
     @contextmanager
-    def serving(
-        self, command: Sequence[str], port: int, variables: Mapping[str, str], *, ready: str, cwd: Path | None = None
+    def process(
+        self, command: Sequence[str], port: int, variables: Mapping[str, str], cwd: Path | None = None
     ) -> Iterator[Server]:
-        """Run any server; yield it once it answers at the path ``ready``, and not with 503."""
+        """Run any server that will listen on the port; yield it at once. In the end it is told to stop."""
         log = self._new_log()
         with log.open("wb") as output:
             process = subprocess.Popen(command, env=variables, cwd=cwd, stdout=output, stderr=output)
         server = Server(f"http://127.0.0.1:{port}", log, process)
         try:
-            _wait_for(server, ready)
             yield server
         finally:
             if process.poll() is None:
@@ -115,9 +127,13 @@ class Servers:
 
     def check(self) -> None:
         """Look through all that was ever printed."""
-        for log in sorted({*self._directory.glob("*.log"), *self._watched}):
-            found = leaked(log.read_text(errors="replace"), self._secrets)
-            assert not found, f"{log.name} shows {len(found)} secret(s), the first near: {found[0]}"
+        for log in sorted(self._directory.glob("*.log")):
+            self.look_through(log)
+
+    def look_through(self, log: Path) -> None:
+        """Look through one log, which may be another server's, such as a database's."""
+        found = leaked(log.read_text(errors="replace"), self._secrets)
+        assert not found, f"{log} shows a secret {len(found)} time(s), first here: {found[0]}"
 
     def _new_log(self) -> Path:
         self._started += 1
@@ -136,16 +152,3 @@ def environment(database_url: str, settings: Mapping[str, str] | None = None) ->
     """Return the environment of a server: this process's own, without settings that a developer may have made."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("SEMEL_")}
     return {**inherited, **_DEVELOPMENT, "SEMEL_DATABASE_URL": database_url, **(settings or {})}
-
-
-def _wait_for(server: Server, path: str) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while True:
-        try:
-            if httpx.get(server.url + path).status_code != HTTPStatus.SERVICE_UNAVAILABLE:
-                return
-        except httpx.TransportError:
-            pass
-        if server.process.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError(server.output())
-        time.sleep(0.05)

@@ -31,7 +31,8 @@ def fastapi(servers: Servers, postgres_database: str, tmp_path: Path) -> Iterato
     servers.migrate(postgres_database)
     port = free_port()
     command = [str(_PYTHON.with_name("uvicorn")), "main:app", "--port", str(port)]
-    with servers.serving(command, port, environment(postgres_database), ready="/openapi.json", cwd=tmp_path) as server:
+    with servers.process(command, port, environment(postgres_database), tmp_path) as server:
+        server.wait("/openapi.json")
         yield server.url
 
 
@@ -78,7 +79,8 @@ def test_flask(servers: Servers, database_url: str, tmp_path: Path) -> None:
     port = free_port()
     command = [str(_PYTHON.with_name("flask")), "--app", "app", "run", "--port", str(port)]
     sign_up, sign_in = page.requests()
-    with servers.serving(command, port, environment(database_url), ready="/", cwd=tmp_path) as server:
+    with servers.process(command, port, environment(database_url), tmp_path) as server:
+        server.wait("/")
         first, again = send(sign_up, server.url), send(sign_up, server.url)
         assert (first.status_code, first.json()) == (again.status_code, again.json())
         assert first.status_code == 201
@@ -96,7 +98,8 @@ def django(servers: Servers, database_url: str, tmp_path: Path) -> Iterator[str]
     HowTo.read("django").write_files(tmp_path)
     port = free_port()
     command = [str(_PYTHON), "manage.py", "runserver", "--noreload", str(port)]
-    with servers.serving(command, port, environment(database_url), ready="/hello", cwd=tmp_path) as server:
+    with servers.process(command, port, environment(database_url), tmp_path) as server:
+        server.wait("/hello")
         yield server.url
 
 

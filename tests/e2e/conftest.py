@@ -10,7 +10,7 @@ from tests.servers import Servers
 from tests.services import PostgresServer
 
 
-@pytest.fixture(scope="module", params=["sqlite", "postgres"])
+@pytest.fixture(scope="session", params=["sqlite", "postgres"])
 def rows(request: pytest.FixtureRequest, servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rows]:
     """A database with Semel's tables."""
     if request.param == "sqlite":
@@ -19,14 +19,16 @@ def rows(request: pytest.FixtureRequest, servers: Servers, tmp_path_factory: pyt
         yield Rows(url)
         return
     server: PostgresServer = request.getfixturevalue("postgres")
-    if server.log is not None:
-        servers.watch(server.log)
     with server.database() as url:
         servers.migrate(url)
         yield Rows(url)
+    if server.log is not None:
+        servers.look_through(server.log)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def site(servers: Servers, rows: Rows) -> Iterator[Site]:
-    with servers.running(rows.url) as first, servers.running(rows.url) as second:
+    with servers.starting(rows.url) as first, servers.starting(rows.url) as second:
+        first.wait("/readyz")
+        second.wait("/readyz")
         yield Site(servers, rows, first, second)

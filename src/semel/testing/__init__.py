@@ -1,6 +1,6 @@
 """Doubles and contract suites, shipped for whoever builds on Semel or writes a store or a provider for it.
 
-- ``VirtualClock``, ``SequentialIds``: time and randomness that repeat.
+- ``VirtualClock``, ``SequentialIds``: time and randomness that repeat. ``CheapHasher``: passwords hashed in no time.
 - ``FakeProvider``: a remote identity provider in memory; ``semel.testing.fake_server`` serves one to other processes.
 - ``FaultyStore``: any store, behind a network that fails. ``FaultPlan`` says how, to it and to ``FakeProvider``.
 - ``semel.testing.store_contract``, ``semel.testing.provider_contract``: the promises of the two ports.
@@ -9,6 +9,7 @@
 from semel.testing.clock import START, SequentialIds, VirtualClock
 from semel.testing.fake_provider import FakeProvider, Variant
 from semel.testing.faults import PROVIDER_OPERATIONS, STORE_OPERATIONS, Fault, FaultPlan, Faults
+from semel.testing.hashers import CheapHasher
 from semel.testing.promises import BrokenPromiseError
 from semel.testing.stores import FaultyStore
 
@@ -17,6 +18,7 @@ __all__ = [
     "START",
     "STORE_OPERATIONS",
     "BrokenPromiseError",
+    "CheapHasher",
     "FakeProvider",
     "Fault",
     "FaultPlan",

@@ -26,7 +26,7 @@ from semel.testing.clock import VirtualClock
 from semel.testing.fake_realm import Kept, Realm, State, Variant
 from semel.testing.faults import PROVIDER_OPERATIONS, Fault, FaultPlan, Faults
 
-__all__ = ["FakeProvider", "ProviderFace", "Variant"]
+__all__ = ["TIMEOUT", "FakeProvider", "ProviderFace", "State", "Variant"]
 
 TIMEOUT: Final = 5.0
 

@@ -1,0 +1,134 @@
+"""Settings: where they come from, what they are refused for, and that nothing refused is repeated."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from semel.config import PREFIX, Settings, variable
+from semel.errors import ConfigurationInvalid
+from semel.model import Secret
+from semel.protocol.options import Options
+from semel.sessions import SessionOptions
+from semel.system import Argon2Options
+
+HUSH = "hush-hush-hush"
+EXAMPLE = Path(__file__).parents[1] / ".env.example"
+
+Read = Callable[[str], Settings]
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Read:
+    """Reads settings from a file with this content."""
+
+    def read(text: str) -> Settings:
+        path = tmp_path / ".env"
+        path.write_text(text)
+        return Settings(_env_file=path)
+
+    return read
+
+
+def refusal(read: Read, text: str) -> str:
+    with pytest.raises(ConfigurationInvalid) as refused:
+        read(text)
+    return refused.value.detail
+
+
+def test_the_defaults_are_those_of_the_parts() -> None:
+    """Each default stands in one other place, next to what it means; they agree."""
+    settings = Settings(_env_file=None)
+    assert settings.options() == Options()
+    assert settings.session_options() == SessionOptions()
+    assert settings.argon2_options() == Argon2Options()
+    assert settings.policy().default_role in settings.policy().roles
+
+
+def test_a_file_is_read(read: Read) -> None:
+    """Numbers, switches, lists and secrets; what belongs to others is left alone, and an empty value is none."""
+    settings = read(
+        "SEMEL_LEASE_SECONDS=40\nSEMEL_UPKEEP=off\nSEMEL_ROLES= Writer , Reader\nSEMEL_DEFAULT_ROLE=Reader\n"
+        f"SEMEL_SECRET_KEY={HUSH * 3}\nDATABASE_URL=somebody else's\nSEMEL_TEST_SCALE=full\nSEMEL_CORS_ORIGINS=\n"
+    )
+    assert (settings.options().lease, settings.upkeep, settings.roles) == (40, False, ("Writer", "Reader"))
+    assert settings.cors_origins == ()
+    assert isinstance(settings.key_options().secret_key, Secret)
+    assert (settings.key_options().secret_key or Secret("")).reveal() == HUSH * 3
+
+
+def test_arguments_come_before_the_file(read: Read, tmp_path: Path) -> None:
+    """What the program says stands above what its surroundings say."""
+    read("SEMEL_LEASE_SECONDS=40\n")
+    assert Settings(_env_file=tmp_path / ".env", lease_seconds=60).lease_seconds == 60
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("SEMEL_LEASE_SECONDS=soon", "SEMEL_LEASE_SECONDS: Input should be a valid number"),
+        ("SEMEL_LEASE_SECONDS=9", "SEMEL_LEASE_SECONDS must be at least twice SEMEL_PROVIDER_TIMEOUT_SECONDS"),
+        ("SEMEL_SKEW_SECONDS=6", "SEMEL_SKEW_SECONDS must be from 0 to a quarter of SEMEL_LEASE_SECONDS"),
+        ("SEMEL_REMOVAL_HORIZON_SECONDS=79", "SEMEL_REMOVAL_HORIZON_SECONDS must be at least four leases"),
+        ("SEMEL_SESSION_DAYS=0.001", "SEMEL_ACCESS_TOKEN_SECONDS must be above 0 and at most SEMEL_SESSION_DAYS"),
+        ("SEMEL_ARGON2_MEMORY_KIB=7", "SEMEL_ARGON2_MEMORY_KIB must be at least 8"),
+        ("SEMEL_SECRET_KEY=short", "SEMEL_SECRET_KEY must be at least 32 characters"),
+        ("SEMEL_ROLES=Creator, ADMIN", "SEMEL_ROLES: must not offer an administrator's role"),
+        ("SEMEL_DEFAULT_ROLE=Owner", "SEMEL_DEFAULT_ROLE must be one of SEMEL_ROLES"),
+        ("SEMEL_LOG_FORMAT=xml", "SEMEL_LOG_FORMAT: Input should be 'console' or 'json'"),
+        ("SEMEL_PORT=0", "SEMEL_PORT: Input should be greater than or equal to 1"),
+        ("SEMEL_LEESE_SECONDS=9", "SEMEL_LEESE_SECONDS is no setting: did you mean SEMEL_LEASE_SECONDS?"),
+        ("SEMEL_WHATEVER=9", "SEMEL_WHATEVER is no setting: take it away; .env.example lists all settings"),
+        ("SEMEL_PORT=a\nSEMEL_UPKEEP=b", "SEMEL_UPKEEP: Input should be a valid boolean"),
+    ],
+)
+def test_a_wrong_setting_is_refused(read: Read, text: str, says: str) -> None:
+    """One line names the variable and the remedy."""
+    line = refusal(read, text)
+    assert says in line
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize("field", sorted(Settings.model_fields))
+def test_a_refusal_never_repeats_a_value(read: Read, field: str) -> None:
+    """Nor does the error's cause: a traceback would show it."""
+    with pytest.raises(ConfigurationInvalid) as refused:
+        read(f"{variable(field)}={HUSH}\nSEMEL_PORT={HUSH}\n")
+    assert HUSH not in repr(refused.value)
+    assert refused.value.__cause__ is None
+    assert refused.value.__suppress_context__
+
+
+def test_a_misspelt_argument_is_refused() -> None:
+    """By its own name, since no variable is meant."""
+    with pytest.raises(ConfigurationInvalid, match="databse_url is no setting: did you mean database_url"):
+        Settings(_env_file=None, databse_url="memory:")
+
+
+def test_secrets_do_not_show() -> None:
+    """Neither in the repr nor in a dump."""
+    settings = Settings(_env_file=None, secret_key=HUSH * 3, database_url=f"postgresql://me:{HUSH}@db/app")
+    assert HUSH not in repr(settings) + str(settings) + repr(settings.model_dump()) + settings.model_dump_json()
+
+
+def test_settings_do_not_change() -> None:
+    """Whoever holds them may rely on them."""
+    with pytest.raises(ValueError, match="frozen"):
+        Settings(_env_file=None).lease_seconds = 1
+
+
+def test_every_setting_says_what_it_means() -> None:
+    """For those who read them in code, and in ``.env.example``."""
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+def test_the_example_lists_every_setting_with_its_default_and_meaning(read: Read) -> None:
+    """With all of its lines in force it says what holds without it."""
+    text = EXAMPLE.read_text()
+    given = [line.removeprefix("#") for line in text.splitlines() if line.startswith(f"#{PREFIX}")]
+    assert [line.partition("=")[0] for line in given] == [variable(name) for name in Settings.model_fields]
+    assert read("\n".join(given)) == Settings(_env_file=None)
+    words = " ".join(text.replace("\n# ", " ").split())
+    assert [
+        name for name, field in Settings.model_fields.items() if " ".join(str(field.description).split()) not in words
+    ] == []

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack, suppress
 from datetime import timedelta
+from math import nan
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self, TypeVar
 
@@ -236,13 +237,17 @@ class Semel:
         return sessions.jwks() if isinstance(sessions, SessionKeeper) else {"keys": []}
 
     async def metrics_text(self) -> bytes:
-        """Return all metrics in Prometheus' text format. Raises a ``StoreError``."""
-        removals = await self.removals()
-        horizon = timedelta(seconds=self._engine.options.removal_horizon)
-        begun = [one.look_until - horizon for one in removals if one.look_until is not None]
-        oldest = self._engine.clock.now() - min(begun) if begun else timedelta()
-        self.metrics.removals.set(len(removals))
-        self.metrics.removal_age.set(oldest.total_seconds())
+        """Return all metrics in Prometheus' text format; what the store does not answer is not a number."""
+        try:
+            removals = await self.removals()
+        except StoreError:
+            count = age = nan
+        else:
+            horizon = timedelta(seconds=self._engine.options.removal_horizon)
+            begun = [one.look_until - horizon for one in removals if one.look_until is not None]
+            count, age = len(removals), (self._engine.clock.now() - min(begun)).total_seconds() if begun else 0.0
+        self.metrics.removals.set(count)
+        self.metrics.removal_age.set(age)
         return self.metrics.text()
 
     def _upkeep(self, parts: Parts) -> list[Coroutine[Any, Any, None]]:

@@ -27,7 +27,7 @@ async def _ready(call: Call) -> Response:
 
 
 async def _metrics(call: Call) -> Response:
-    return Response(call.semel.metrics.text(), media_type=Metrics.CONTENT_TYPE)
+    return Response(await call.semel.metrics_text(), media_type=Metrics.CONTENT_TYPE)
 
 
 async def _jwks(call: Call) -> Response:

@@ -30,10 +30,8 @@ class Proxy:
         self.port = 0
         self._target = (target_host, target_port)
         self._server: asyncio.Server | None = None
-        self._links: set[asyncio.Task[None]] = set()
+        self._links: dict[asyncio.Task[None], _Link] = {}
         self._cuts: list[Cut] = []
-        self._flowing = asyncio.Event()
-        self._flowing.set()
 
     @classmethod
     def before(cls, url: str) -> Self:
@@ -56,7 +54,6 @@ class Proxy:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.resume()
         await self.down()
 
     async def up(self) -> None:
@@ -85,22 +82,24 @@ class Proxy:
         """Let the server answer the next request, and break the client's connection in place of passing it on."""
         self._cuts.append(Cut.BEFORE_ANSWER)
 
-    def pause(self) -> None:
-        """Pass nothing on, and break nothing, until ``resume``: the network as a black hole."""
-        self._flowing.clear()
+    def wear_out(self) -> None:
+        """Let every connection that is open now break at its next request, as one that a firewall has forgotten."""
+        for link in self._links.values():
+            link.worn_out = True
 
-    def resume(self) -> None:
-        """Pass on what was held back, and all that follows."""
-        self._flowing.set()
+    def silence(self) -> None:
+        """Let every connection that is open now pass nothing on any more, and not break either."""
+        for link in self._links.values():
+            link.silent = True
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        link = asyncio.current_task()
-        assert link is not None
-        self._links.add(link)
-        link.add_done_callback(self._links.discard)
+        task = asyncio.current_task()
+        assert task is not None
+        link = self._links[task] = _Link(self, reader, writer)
+        task.add_done_callback(self._links.pop)
         self.connections += 1
         try:
-            await _Link(self, reader, writer).run(await asyncio.open_connection(*self._target))
+            await link.run(await asyncio.open_connection(*self._target))
         except OSError:
             return  # the target is not there: the client sees a connection that ends
         finally:
@@ -110,10 +109,6 @@ class Proxy:
         """Return the fault that the next request meets, and forget it."""
         return self._cuts.pop(0) if self._cuts else None
 
-    async def flow(self) -> None:
-        """Return when nothing is held back."""
-        await self._flowing.wait()
-
 
 class _Link:
     """One client's connection and the one that was opened for it."""
@@ -122,6 +117,8 @@ class _Link:
         self._proxy = proxy
         self._reader = reader
         self._writer = writer
+        self.worn_out = False
+        self.silent = False
         self._cut: Cut | None = None
         self._server_spoke_last = True
 
@@ -141,7 +138,7 @@ class _Link:
                 if self._server_spoke_last:
                     self._server_spoke_last = False
                     self._proxy.round_trips += 1
-                    self._cut = self._proxy.take_cut()
+                    self._cut = Cut.BEFORE_REQUEST if self.worn_out else self._proxy.take_cut()
                 if self._cut is Cut.BEFORE_REQUEST:
                     return
                 requests.write(chunk)
@@ -165,5 +162,6 @@ class _Link:
 
     async def _read(self, reader: asyncio.StreamReader) -> bytes:
         chunk = await reader.read(_CHUNK)
-        await self._proxy.flow()
+        if self.silent:
+            await asyncio.Event().wait()
         return chunk

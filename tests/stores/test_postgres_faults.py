@@ -96,18 +96,17 @@ async def test_a_statement_that_takes_too_long_is_undone(postgres_url: str) -> N
                 await store.commit([Insert(key(IDS))], IDS.token())
 
 
-async def test_a_silent_network_is_not_waited_for_for_ever(postgres_url: str) -> None:
-    """Beyond the server's own bound an answer is lost. The connection is given up, and the next one serves."""
+async def test_a_silent_connection_is_not_waited_for_for_ever(postgres_url: str) -> None:
+    """Beyond the server's own bound an answer is lost. The connection is given up, and another one serves."""
     async with (
         Proxy.before(postgres_url) as proxy,
         opened(proxy.through(postgres_url), statement_timeout=50, pool_size=1) as store,
     ):
         await store.ping()
-        proxy.pause()
+        proxy.silence()
         with pytest.raises(CommitUnknown):
             await store.commit([Insert(key(IDS))], IDS.token())
-        proxy.resume()
-        await store.ping()
+        await store.commit([Insert(key(IDS))], IDS.token())
 
 
 async def test_a_reading_is_tried_once_more_on_a_new_connection(postgres_url: str) -> None:
@@ -120,6 +119,14 @@ async def test_a_reading_is_tried_once_more_on_a_new_connection(postgres_url: st
         proxy.cut_before_answer()
         with pytest.raises(StoreUnavailable):
             await store.ping()
+
+
+async def test_a_reading_does_not_stumble_over_one_dead_connection_after_the_other(postgres_url: str) -> None:
+    """All that were idle have died unnoticed: the second try opens a new one."""
+    async with Proxy.before(postgres_url) as proxy, opened(proxy.through(postgres_url)) as store:
+        await asyncio.gather(*(store.ping() for _ in range(3)))
+        proxy.wear_out()
+        await store.ping()
 
 
 async def test_a_server_that_is_down_is_unavailable_until_it_is_back(postgres_url: str) -> None:

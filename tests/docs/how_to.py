@@ -60,7 +60,7 @@ def send(command: str, server: str) -> httpx.Response:
     parser.add_argument("-X", dest="method", default="GET")
     parser.add_argument("-H", dest="headers", action="append", default=[])
     parser.add_argument("-d", dest="data", action="append", default=[])
-    said = parser.parse_args(shlex.split(command)[1:])
+    said = parser.parse_args(shlex.split(command.replace("\\\n", " "))[1:])
     headers = dict(header.split(": ", 1) for header in said.headers)
     headers.setdefault("Content-Type", "application/x-www-form-urlencoded")
     path = httpx.URL(said.url).raw_path.decode()

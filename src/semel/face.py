@@ -16,7 +16,7 @@ from semel import canonical
 from semel.assembly import Given, Parts, assembled, check_also
 from semel.config import Settings
 from semel.deletion import delete_account
-from semel.errors import ConfigurationInvalid, NotFound, StoreError
+from semel.errors import ConfigurationInvalid, InternalError, NotFound, StoreError
 from semel.intents import Intent
 from semel.model import Account, Identifier, Identity, Record, Registration, Secret
 from semel.observe import Metrics, ObservedEvents
@@ -113,6 +113,7 @@ class Semel:
             self._open = await closing.enter_async_context(assembled(self.settings, self._given))
             self._beside = [asyncio.create_task(work) for work in self._upkeep(self._open)]
             for task in self._beside:
+                task.add_done_callback(self._note_end)
                 closing.push_async_callback(_ended, task)
             self._closing = closing.pop_all()
         return self
@@ -256,6 +257,11 @@ class Semel:
         if not self.settings.upkeep:
             return []
         return [parts.upkeep.run(interval), keep_rotating(parts.engine, parts.keys, _PASSES_A_ROTATION * interval)]
+
+    def _note_end(self, task: asyncio.Task[None]) -> None:
+        """Tell at once of an error in upkeep that nobody foresaw; it is raised as Semel closes."""
+        if not task.cancelled() and task.exception() is not None:
+            self._given.events.emit("upkeep.failed", {"duty": "all", "code": InternalError.code})
 
     @property
     def _parts(self) -> Parts:

@@ -1,0 +1,102 @@
+"""The blocking face: the same methods, for threads, over one loop in the background."""
+
+import inspect
+import os
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from semel import Semel as Async
+from semel.errors import ConfigurationInvalid, InvalidCredentials
+from semel.sync import Semel
+from tests.face.conftest import EMAIL, PASSWORD, settings
+
+
+@pytest.fixture
+def semel(url: str) -> Iterator[Semel]:
+    with Semel(settings(url)) as semel:
+        yield semel
+
+
+def test_it_has_every_method_of_the_other() -> None:
+    """With the same parameters; none is left out and none is made up."""
+    methods = {name: one for name, one in vars(Async).items() if inspect.iscoroutinefunction(one) and name[0] != "_"}
+    assert {name: inspect.signature(one) for name, one in methods.items()} == {
+        name: inspect.signature(getattr(Semel, name, lambda: None)) for name in methods
+    }
+    own = {name for name, one in vars(Semel).items() if callable(one) and name[0] != "_"}
+    assert own - methods.keys() == {"open", "close"}
+
+
+def test_it_answers_and_raises_as_the_other(semel: Semel) -> None:
+    """Results and errors come as they are."""
+    account = semel.register(email=EMAIL, password=PASSWORD).account
+    tokens = semel.sign_in(EMAIL, PASSWORD).tokens
+    assert semel.current_account(tokens.access_token).id == account.id
+    with pytest.raises(InvalidCredentials):
+        semel.sign_in(EMAIL, "another password")
+
+
+def test_many_threads_use_one(semel: Semel) -> None:
+    """Ten at once with one key: one account."""
+    with ThreadPoolExecutor(10) as threads:
+        asked = [
+            threads.submit(semel.register, email=EMAIL, password=PASSWORD, idempotency_key="the key of ten threads")
+            for _ in range(10)
+        ]
+    assert len({one.result().account.id for one in asked}) == 1
+    assert sum(not one.result().replayed for one in asked) == 1
+
+
+def test_it_is_used_while_open() -> None:
+    """Before and after it says so; opened twice it says so; closed twice is no harm."""
+    semel = Semel(settings())
+    with pytest.raises(ConfigurationInvalid, match="not open"):
+        semel.ready()
+    with semel:
+        assert semel.ready().ready
+        with pytest.raises(ConfigurationInvalid, match="open already"):
+            semel.open()
+    semel.close()
+    with pytest.raises(ConfigurationInvalid, match="not open"):
+        semel.ready()
+
+
+def test_it_does_not_open_what_cannot_be_opened(tmp_path: object) -> None:
+    """The error is that of the other; afterwards it may be tried again."""
+    semel = Semel(settings(f"sqlite:///{tmp_path}/empty.db"))
+    for _ in range(2):
+        with pytest.raises(ConfigurationInvalid, match="semel migrate"):
+            semel.open()
+
+
+def test_a_fork_does_not_hang(semel: Semel) -> None:
+    """A child process has no such thread; it is told to open its own."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # forking with threads is what is tested
+        child = os.fork()
+    if child == 0:
+        try:
+            semel.ready()
+        except ConfigurationInvalid:
+            os._exit(42)
+        os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 42
+    assert semel.ready().ready
+
+
+def test_it_closes_as_python_ends(sqlite_url: str) -> None:
+    """A program that never closes it ends quietly, and what it did is there."""
+    program = (
+        "from semel.sync import Semel; from semel import Settings\n"
+        f"semel = Semel(Settings(_env_file=None, database_url={sqlite_url!r})).open()\n"
+        f"semel.register(email={EMAIL!r}, password={PASSWORD!r})\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+    with Semel(settings(sqlite_url)) as semel:
+        assert semel.account_by_email(EMAIL).email == EMAIL

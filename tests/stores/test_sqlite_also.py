@@ -184,12 +184,14 @@ async def test_a_callback_harms_no_neighbour(harm: Callable[[sqlite3.Connection]
 
     good, bad = [sign_up(IDS), sign_up(IDS)], sign_up(IDS, role="Harmful")
     async with opened(path, also) as store:
+        # The driver keeps the store's own statements from now on, and asks for no permission for those.
+        assert await together(store, sign_up(IDS)) == [None]
         first, refused, second = await together(store, good[0], bad, good[1])
         assert (first, second) == (None, None)
         assert isinstance(refused, ApplicationRefused)
         assert len(await missing(store, *good, bad)) == len(bad)
-        assert store.groups == 1
-    assert [row[3] for row in rows(path)] == ["Creator", "Creator"]
+        assert store.groups == 2
+    assert [row[3] for row in rows(path)] == ["Creator"] * 3
 
 
 async def test_trouble_with_the_file_is_not_the_applications_refusal(path: Path) -> None:

@@ -281,6 +281,42 @@ def test_a_program_that_never_closes_its_store_ends(path: Path) -> None:
     assert run(NEVER_CLOSED, f"sqlite:///{path}") == SqliteStore.__name__
 
 
+SIGNS_UP_FOR_EVER = """
+import asyncio, sys
+from semel.stores.sqlite import open_sqlite
+from semel.testing.clock import SequentialIds
+from tests.stores.postgres_parts import sign_up
+
+async def main(url):
+    ids, store = SequentialIds(), await open_sqlite(url)
+    async def task():
+        while True:
+            writes = sign_up(ids)
+            await store.commit(writes, ids.token())
+            print(writes[0].record.id, flush=True)
+    await asyncio.gather(*(task() for _ in range(16)))
+
+asyncio.run(main(sys.argv[1]))
+"""
+
+
+def test_a_killed_process_leaves_every_commit_whole(path: Path) -> None:
+    """What it was told is done is there, of what it was not told all or nothing."""
+    command = [sys.executable, "-c", SIGNS_UP_FOR_EVER, f"sqlite:///{path}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        told = [process.stdout.readline().strip() for _ in range(300)]
+        process.kill()
+        told += process.stdout.read().split()[:-1]  # the last line may be cut
+    with altered(path) as connection:
+        tables = ("accounts", "identities", "identifiers", "registrations")
+        counts = {connection.execute(f"SELECT count(*) FROM semel_{table}").fetchone() for table in tables}  # noqa: S608
+        ids = {row[0] for row in connection.execute("SELECT id FROM semel_accounts")}
+        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+    assert len(counts) == 1
+    assert set(told) <= ids
+
+
 async def test_closing_leaves_no_thread_and_no_file(path: Path) -> None:
     """What was asked for before is done; closing again changes nothing; what comes after is refused."""
     store = await open_sqlite(f"sqlite:///{path}")

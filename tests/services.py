@@ -54,10 +54,14 @@ class PostgresServer:
         return urlunsplit(urlsplit(self.url)._replace(path=f"/{name}"))
 
     @contextmanager
-    def database(self) -> Iterator[str]:
-        """Make an empty database, yield its URL, drop it. A connection still open to it then is an error."""
+    def database(self, like: str | None = None) -> Iterator[str]:
+        """Make a database, yield its URL, drop it. A connection still open to it then is an error.
+
+        It is empty, or a copy of the one whose URL is ``like``, to which nobody is connected.
+        """
         name = f"semel_{secrets.token_hex(6)}"
-        run_apart(self._execute(f"CREATE DATABASE {name}"))
+        template = urlsplit(like).path.removeprefix("/") if like else "template1"
+        run_apart(self._execute(f"CREATE DATABASE {name} TEMPLATE {template}"))
         try:
             yield self.database_url(name)
         finally:

@@ -2,11 +2,13 @@
 
 import asyncio
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from semel.stores.migrate import migrate
+from tests.services import PostgresServer, pgbouncer
 
 
 @pytest.fixture(scope="session")
@@ -23,18 +25,26 @@ def sqlite_path(migrated_file: Path, tmp_path: Path) -> Path:
     return Path(shutil.copy(migrated_file, tmp_path / "semel.db"))
 
 
-@pytest.fixture
-async def postgres_url(postgres_database: str) -> str:
-    """The URL of a PostgreSQL database that has our tables."""
-    await migrate(postgres_database)
-    return postgres_database
+@pytest.fixture(scope="session")
+def migrated_database(postgres: PostgresServer) -> Iterator[str]:
+    """The URL of a PostgreSQL database that has our tables and nothing in them, to be copied."""
+    with postgres.database() as url:
+        asyncio.run(migrate(url))
+        yield url
 
 
 @pytest.fixture
-def pgbouncer_url(postgres_url: str, pgbouncer_database: str) -> str:
+def postgres_url(postgres: PostgresServer, migrated_database: str) -> Iterator[str]:
+    """The URL of a PostgreSQL database that has our tables, of the test's own."""
+    with postgres.database(like=migrated_database) as url:
+        yield url
+
+
+@pytest.fixture
+def pgbouncer_url(postgres_url: str) -> Iterator[str]:
     """The URL of the same database through PgBouncer in transaction mode."""
-    assert postgres_url.rpartition("/")[2] in pgbouncer_database
-    return pgbouncer_database
+    with pgbouncer(postgres_url) as url:
+        yield url
 
 
 @pytest.fixture(params=["postgres_url", "pgbouncer_url"])

@@ -13,7 +13,7 @@ from semel.config import Settings, variable
 from semel.errors import ConfigurationInvalid
 from semel.keys import Keys, Purpose
 from semel.model import SessionFamily
-from semel.observe import Metrics, ObservedEmbeddedProvider, ObservedRemoteProvider, ObservedSessions, ObservedStore
+from semel.observe import Metrics, ObservedStore, observed_provider
 from semel.ports import Also, Clock, EmbeddedProvider, Events, Ids, RemoteProvider, Sessions, Store
 from semel.protocol.engine import Engine
 from semel.providers.embedded import EmbeddedPasswords
@@ -74,7 +74,7 @@ async def assembled(settings: Settings, given: Given) -> AsyncIterator[Parts]:
         keys = await Keys.open(store, given.clock, given.ids, settings.key_options())
         engine = Engine(
             store,
-            _observed(provider, given),
+            observed_provider(provider, given.metrics, given.clock),
             clock=given.clock,
             ids=given.ids,
             events=given.events,
@@ -83,7 +83,7 @@ async def assembled(settings: Settings, given: Given) -> AsyncIterator[Parts]:
         )
         registrar = Registrar(engine, settings.policy())
         closing.push_async_callback(registrar.drain, settings.shutdown_seconds)
-        sessions = _sessions(settings, given, engine, provider, keys)
+        sessions = _sessions(settings, engine, keys)
         upkeep = Upkeep(engine, (*BUILT_IN, Duty("expire_session", SessionFamily, expire)))
         yield Parts(engine, keys, registrar, sessions, upkeep)
 
@@ -151,20 +151,9 @@ async def _provider(settings: Settings, given: Given, closing: AsyncExitStack) -
             raise ConfigurationInvalid(f"{variable('provider_url')} must begin with embedded: or fake+tcp:")
 
 
-def _observed(
-    provider: EmbeddedProvider | RemoteProvider, given: Given
-) -> ObservedEmbeddedProvider | ObservedRemoteProvider:
-    if isinstance(provider, EmbeddedProvider):
-        return ObservedEmbeddedProvider(provider, given.metrics, given.clock)
-    return ObservedRemoteProvider(provider, given.metrics, given.clock)
-
-
-def _sessions(
-    settings: Settings, given: Given, engine: Engine, provider: EmbeddedProvider | RemoteProvider, keys: Keys
-) -> SessionKeeper | RemoteSessions | None:
-    if isinstance(provider, EmbeddedProvider):
+def _sessions(settings: Settings, engine: Engine, keys: Keys) -> SessionKeeper | RemoteSessions | None:
+    if engine.embedded is not None:
         return SessionKeeper(engine, keys, settings.session_options())
-    if not isinstance(provider, Sessions):
+    if not isinstance(engine.remote, Sessions):
         return None
-    watched = ObservedSessions(provider, given.metrics, given.clock)
-    return RemoteSessions(engine, watched, allow_special_use=settings.allow_special_use_emails)
+    return RemoteSessions(engine, engine.remote, allow_special_use=settings.allow_special_use_emails)

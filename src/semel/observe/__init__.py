@@ -3,14 +3,6 @@
 from semel.observe.events import ObservedEvents
 from semel.observe.logs import configure_logs
 from semel.observe.metrics import Metrics
-from semel.observe.wrappers import ObservedEmbeddedProvider, ObservedRemoteProvider, ObservedSessions, ObservedStore
+from semel.observe.wrappers import ObservedStore, observed_provider
 
-__all__ = [
-    "Metrics",
-    "ObservedEmbeddedProvider",
-    "ObservedEvents",
-    "ObservedRemoteProvider",
-    "ObservedSessions",
-    "ObservedStore",
-    "configure_logs",
-]
+__all__ = ["Metrics", "ObservedEvents", "ObservedStore", "configure_logs", "observed_provider"]

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import Final
+
+from prometheus_client import Counter
 
 from semel.observe.logs import logger
 from semel.observe.metrics import Metrics
@@ -28,30 +31,27 @@ class ObservedEvents:
     """``ports.Events`` for operators."""
 
     def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
         self._log = logger()
+        self._every = metrics.events
+        self._counters: dict[str, tuple[Counter, tuple[str, ...]]] = {
+            "registration.ended": (metrics.registrations, ("door", "outcome")),
+            "registration.conflict": (metrics.conflicts, ("door", "fields")),
+            "registration.waited": (metrics.waits, ("door",)),
+            "registration.rescued": (metrics.rescues, ("outcome",)),
+        }
+        """The events with a counter of their own, and the fields that are its labels."""
 
     def emit(self, name: str, fields: Fields) -> None:
-        """See ``Events.emit``."""
-        self._count(name, fields)
-        self._log.log(_LEVELS.get(name, logging.INFO), name, **fields)
-
-    def _count(self, name: str, fields: Fields) -> None:
-        metrics = self._metrics
-        metrics.events.labels(name).inc()
-        match name:
-            case "registration.ended":
-                metrics.registrations.labels(fields["door"], fields["outcome"]).inc()
-            case "registration.conflict":
-                for field in _several(fields["fields"]):
-                    metrics.conflicts.labels(fields["door"], field).inc()
-            case "registration.waited":
-                metrics.waits.labels(fields["door"]).inc()
-            case "registration.rescued":
-                metrics.rescues.labels(fields["outcome"]).inc()
-            case _:
-                return
+        """See ``Events.emit``. An event that names several fields counts once for each."""
+        self._every.labels(name).inc()
+        if name in self._counters:
+            counter, labels = self._counters[name]
+            for values in product(*(_several(fields.get(label, "")) for label in labels)):
+                counter.labels(*values).inc()
+        level = _LEVELS.get(name, logging.INFO)
+        if self._log.isEnabledFor(level):  # asked here, since the logger would first do half of its work
+            self._log.log(level, name, **fields)
 
 
-def _several(value: str | float | Sequence[str]) -> Sequence[str]:
-    return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, Sequence) else ()
+def _several(value: str | float | Sequence[str]) -> tuple[str, ...]:
+    return (str(value),) if isinstance(value, str | int | float) else tuple(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Final
+from typing import Final, Literal
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -28,7 +28,7 @@ class Metrics:
         self.events = self._counter("events", "Everything that happened, by name", "event")
         self.removals = self._gauge("removals", "Identities that must still be made sure not to exist")
         self.removal_age = self._gauge("removal_age_seconds", "Age of the oldest removal")
-        self.hash_queue = self._gauge("hash_queue", "Passwords that wait to be hashed")
+        self.hash_queue = self._gauge("hash_queue", "Passwords being hashed, or waiting for it", "livesum")
         self.store_seconds = self._histogram("store_seconds", "Calls of the store", "operation", "outcome")
         self.provider_seconds = self._histogram("provider_seconds", "Calls of the provider", "operation", "outcome")
 
@@ -43,8 +43,8 @@ class Metrics:
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"semel_{name}", text, labels, registry=self.registry)
 
-    def _gauge(self, name: str, text: str) -> Gauge:
-        return Gauge(f"semel_{name}", text, registry=self.registry, multiprocess_mode="mostrecent")
+    def _gauge(self, name: str, text: str, of_workers: Literal["livesum", "mostrecent"] = "mostrecent") -> Gauge:
+        return Gauge(f"semel_{name}", text, registry=self.registry, multiprocess_mode=of_workers)
 
     def _histogram(self, name: str, text: str, *labels: str) -> Histogram:
         return Histogram(f"semel_{name}", text, labels, buckets=_SECONDS, registry=self.registry)

@@ -28,13 +28,12 @@ from semel.ports import (
     Sessions,
     SignedIn,
     Store,
-    Tokens,
     Unknown,
     Verified,
     Write,
 )
 
-__all__ = ["ObservedEmbeddedProvider", "ObservedRemoteProvider", "ObservedSessions", "ObservedStore"]
+__all__ = ["ObservedStore", "observed_provider"]
 
 R = TypeVar("R", bound=Record)
 T = TypeVar("T")
@@ -118,15 +117,18 @@ class ObservedEmbeddedProvider:
     def __init__(self, provider: EmbeddedProvider, metrics: Metrics, clock: Clock) -> None:
         self._provider = provider
         self._watch = _Watch("provider", metrics.provider_seconds, clock)
+        self._queue = metrics.hash_queue
         self.slow = provider.slow
 
     async def enrol(self, identity: Identity, password: Secret) -> Identity:
         """See ``EmbeddedProvider.enrol``."""
-        return await self._watch("enrol", self._provider.enrol(identity, password))
+        with self._queue.track_inprogress():
+            return await self._watch("enrol", self._provider.enrol(identity, password))
 
     async def verify(self, identity: Identity | None, password: Secret) -> bool:
         """See ``EmbeddedProvider.verify``."""
-        return await self._watch("verify", self._provider.verify(identity, password))
+        with self._queue.track_inprogress():
+            return await self._watch("verify", self._provider.verify(identity, password))
 
     def outdated(self, identity: Identity) -> bool:
         """See ``EmbeddedProvider.outdated``."""
@@ -166,21 +168,32 @@ class ObservedRemoteProvider:
         await self._provider.close()
 
 
-class ObservedSessions:
-    """A remote provider's sessions, watched."""
+class ObservedSignIn(ObservedRemoteProvider):
+    """A remote provider that signs people in, watched."""
 
-    def __init__(self, sessions: Sessions, metrics: Metrics, clock: Clock) -> None:
+    def __init__(self, provider: RemoteProvider, sessions: Sessions, metrics: Metrics, clock: Clock) -> None:
+        super().__init__(provider, metrics, clock)
         self._sessions = sessions
-        self._watch = _Watch("provider", metrics.provider_seconds, clock)
 
     async def sign_in(self, email: str, password: Secret) -> SignedIn | Absent | Unknown:
         """See ``Sessions.sign_in``."""
         return await self._watch("sign_in", self._sessions.sign_in(email, password))
 
-    async def refresh(self, refresh_token: Secret) -> Tokens | Absent | Unknown:
+    async def refresh(self, refresh_token: Secret) -> SignedIn | Absent | Unknown:
         """See ``Sessions.refresh``."""
         return await self._watch("refresh", self._sessions.refresh(refresh_token))
 
     async def sign_out(self, access_token: Secret) -> Done | Unknown:
         """See ``Sessions.sign_out``."""
         return await self._watch("sign_out", self._sessions.sign_out(access_token))
+
+
+def observed_provider(
+    provider: EmbeddedProvider | RemoteProvider, metrics: Metrics, clock: Clock
+) -> ObservedEmbeddedProvider | ObservedRemoteProvider:
+    """Return a provider of the same abilities that is watched."""
+    if isinstance(provider, EmbeddedProvider):
+        return ObservedEmbeddedProvider(provider, metrics, clock)
+    if isinstance(provider, Sessions):
+        return ObservedSignIn(provider, provider, metrics, clock)
+    return ObservedRemoteProvider(provider, metrics, clock)

@@ -43,7 +43,8 @@ def create_app(settings: Settings | None = None, *, semel: Semel | None = None) 
         redirect_slashes=False,
         docs_url=None,  # both pages load their scripts from other hosts
         redoc_url=None,
-        telemetry={"logs": False},  # they would carry exceptions' messages, which may quote a request
+        # Its logs would carry messages of exceptions, which may quote a request; /metrics has the metrics.
+        telemetry={"logs": False, "metrics": False},
     )
     describe(app, OPERATIONS)
     handle_problems(app)

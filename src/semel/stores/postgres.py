@@ -31,9 +31,9 @@ from semel.stores.postgres_errors import (
     read_error,
 )
 from semel.stores.postgres_pool import Pool, Session
-from semel.stores.postgres_sql import ApplicationRow, Statements, inserted_accounts, quoted
+from semel.stores.postgres_sql import ApplicationRow, Statements, inserted_accounts
 from semel.stores.postgres_url import PostgresUrl, parse_url
-from semel.stores.schema import VERSION_TABLE, require_revision
+from semel.stores.schema import VERSION_TABLE, quoted, require_revision
 
 __all__ = ["PostgresStore", "open_postgres"]
 

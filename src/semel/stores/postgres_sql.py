@@ -20,9 +20,9 @@ from semel.errors import ConfigurationInvalid
 from semel.model import RECORD_TYPES, Account, Record
 from semel.ports import Delete, Insert, Row, Write
 from semel.stores.codec import Codec, Codecs
-from semel.stores.schema import Shape, fields, table_name
+from semel.stores.schema import Shape, fields, quoted, table_name
 
-__all__ = ["REFUSED", "ApplicationRow", "Statements", "inserted_accounts", "quoted"]
+__all__ = ["REFUSED", "ApplicationRow", "Statements", "inserted_accounts"]
 
 REFUSED: Final = "SEMEL"
 """The SQLSTATE of the error by which the function ``refuse`` names, in its detail, the places of refused writes."""
@@ -30,11 +30,6 @@ _SHAPES_KEPT: Final = 1024
 
 _Verbs = tuple[tuple[type[Write], type[Record]], ...]
 """What each write of a commit does, and to which type: all that the statement's text depends on."""
-
-
-def quoted(*names: str) -> str:
-    """Return names, joined by dots, as SQL identifiers."""
-    return ".".join('"' + name.replace('"', '""') + '"' for name in names)
 
 
 def inserted_accounts(writes: Sequence[Write], token: int) -> list[Account]:

@@ -61,6 +61,7 @@ __all__ = [
     "declare",
     "fields",
     "is_semel_table",
+    "quoted",
     "references",
     "require_revision",
     "table_name",
@@ -337,6 +338,11 @@ def constraint_names() -> frozenset[str]:
     """Return the names of all our keys, unique constraints and references: a refusal by another is not one of ours."""
     tables = declare(SCHEMA).tables.values()
     return frozenset(str(constraint.name) for table in tables for constraint in table.constraints)
+
+
+def quoted(*names: str) -> str:
+    """Return names, joined by dots, as SQL identifiers."""
+    return ".".join('"' + name.replace('"', '""') + '"' for name in names)
 
 
 def is_semel_table(name: str | None) -> bool:

@@ -10,6 +10,7 @@ from typing import TypeAlias
 from semel.errors import ApplicationRefused, ConfigurationInvalid
 from semel.model import Account
 from semel.ports import Also, ApplicationCallback, Row
+from semel.stores.schema import quoted
 from semel.stores.sqlite_file import is_environment
 
 __all__ = ["Application", "application"]
@@ -45,8 +46,7 @@ def application(also: Also, connection: sqlite3.Connection, columns: Sequence[st
 def _row(row: Row, connection: sqlite3.Connection, columns: Sequence[str]) -> Application:
     if unknown := sorted(set(row.columns.values()) - set(columns)):
         raise ConfigurationInvalid(f"also=Row(…) asks for {unknown[0]!r}, which is no field of an account.")
-    table = ".".join(_quoted(part) for part in row.table.split("."))
-    names = ", ".join(_quoted(name) for name in row.columns)
+    table, names = quoted(*row.table.split(".")), ", ".join(map(quoted, row.columns))
     insert = f"INSERT INTO {table} ({names}) VALUES ({', '.join('?' * len(row.columns))})"  # noqa: S608
     places = [columns.index(field) for field in row.columns.values()]
 
@@ -76,7 +76,3 @@ def _callback(callback: ApplicationCallback, connection: sqlite3.Connection) -> 
 
     connection.set_authorizer(authorize)
     return call
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

@@ -87,3 +87,10 @@ async def blocked(connection: "asyncpg.Connection[Any]") -> int:
         await connection.execute("SELECT pg_stat_clear_snapshot()")
         await asyncio.sleep(0.005)
     return int(process)
+
+
+async def finished(connection: "asyncpg.Connection[Any]", process: int) -> None:
+    """Return once the server's process has come to the end of its statement."""
+    query = "SELECT 1 FROM pg_stat_activity WHERE pid = $1 AND state = 'active'"
+    while await connection.fetchval(query, process):
+        await asyncio.sleep(0.005)

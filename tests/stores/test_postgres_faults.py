@@ -20,7 +20,7 @@ from semel.testing.clock import SequentialIds
 from semel.testing.store_contract.samples import identity, key
 from tests.proxy import Proxy
 from tests.services import pgbouncer
-from tests.stores.postgres_parts import blocked, connected, opened, sign_up, table_locked
+from tests.stores.postgres_parts import blocked, connected, finished, opened, sign_up, table_locked
 
 IDS = SequentialIds("faults")
 
@@ -48,7 +48,7 @@ async def test_a_lost_request_is_unknown_as_well(postgres_url: str) -> None:
 
 
 async def test_a_blocked_commit_lands_after_its_caller_was_told_unknown(postgres_url: str) -> None:
-    """It waits for a lock when the connection breaks; whoever wants its key then waits for it, and meets it."""
+    """It waits for a lock when the connection breaks, and goes on when there is nobody left to hear of it."""
     async with Proxy.before(postgres_url) as proxy, opened(proxy.through(postgres_url)) as store:
         record, token = key(IDS), IDS.token()
         await store.commit([Insert(key(IDS))], IDS.token())
@@ -56,11 +56,13 @@ async def test_a_blocked_commit_lands_after_its_caller_was_told_unknown(postgres
             proxy.cut_after_request()
             with pytest.raises(CommitUnknown):
                 await store.commit([Insert(record)], token)
-            await blocked(rival)
+            process = await blocked(rival)
             assert await store.get(KeyRecord, record.key) is None
+        async with connected(postgres_url) as observer:
+            await finished(observer, process)
+        assert await store.get(KeyRecord, record.key) == record.but(version=token)
         with pytest.raises(WriteRefused):
             await store.commit([Insert(record)], IDS.token())
-        assert await store.get(KeyRecord, record.key) == record.but(version=token)
 
 
 async def test_a_commit_whose_server_process_is_shut_down_is_unknown(postgres_url: str) -> None:

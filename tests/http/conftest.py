@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -11,15 +12,21 @@ from starlette.types import Receive, Scope, Send
 from semel.config import Settings
 from semel.http import create_app
 
-SETTINGS = Settings(
-    _env_file=None,
-    database_url="memory:",
-    argon2_memory_kib=8,
-    argon2_iterations=1,
-    allow_special_use_emails=True,
-    max_body_bytes=20_000,
-    cors_origins=("https://app.example.com",),
-)
+
+def settings(**changes: Any) -> Settings:  # noqa: ANN401 - as the settings take them
+    """Return settings for a server in this process."""
+    usual = {
+        "database_url": "memory:",
+        "argon2_memory_kib": 8,
+        "argon2_iterations": 1,
+        "allow_special_use_emails": True,
+        "max_body_bytes": 20_000,
+        "cors_origins": ("https://app.example.com",),
+    }
+    return Settings(_env_file=None, **{**usual, **changes})
+
+
+SETTINGS = settings()
 
 
 @asynccontextmanager

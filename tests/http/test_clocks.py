@@ -13,9 +13,9 @@ from semel.stores.memory import MemoryStore
 from semel.testing.clock import START, VirtualClock
 from semel.testing.fake_provider import FakeProvider
 from semel.testing.faults import Fault
-from tests.http.conftest import SETTINGS, running
+from tests.http.conftest import running, settings
 
-_QUIET = SETTINGS.model_copy(update={"upkeep": False})
+_QUIET = settings(upkeep=False)
 
 
 def _clock(ahead: float) -> VirtualClock:

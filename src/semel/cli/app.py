@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 import typer
 
@@ -31,10 +32,10 @@ app.add_typer(records.registration, name="registration")
 app.add_typer(records.removal, name="removal")
 
 
-def main() -> None:
-    """Run the command of ``sys.argv`` and exit."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command of these arguments, or of ``sys.argv``, and exit."""
     try:
-        app()
+        app(arguments, prog_name="semel")
     except SemelError as error:
         sys.stderr.write(f"semel: {error.code}: {_one_line(error)}\n")
         sys.exit(exit_of(error))

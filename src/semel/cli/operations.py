@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from typing import Annotated
 
 import typer
@@ -47,7 +48,10 @@ async def _until_stopped() -> None:
     stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    async with Semel(read_settings(upkeep=True)):
+    settings = read_settings(upkeep=True)
+    async with Semel(settings):
+        print_lines(f"Upkeep makes a pass about every {settings.upkeep_interval_seconds:g} seconds.")
+        sys.stdout.flush()
         await stopped.wait()
 
 

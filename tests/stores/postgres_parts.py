@@ -93,4 +93,4 @@ async def finished(connection: "asyncpg.Connection[Any]", process: int) -> None:
     """Return once the server's process has come to the end of its statement."""
     query = "SELECT 1 FROM pg_stat_activity WHERE pid = $1 AND state = 'active'"
     while await connection.fetchval(query, process):
-        await asyncio.sleep(0.005)
+        continue

@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 from httpx import AsyncClient
 
+from semel.http import create_app
+from tests.http.conftest import running, settings
+
 _SECRET = "xK9-never-to-be-seen"
 _JSON = {"Content-Type": "application/json"}
 _PERSON = {"email": "test@example.com", "password": _SECRET}
@@ -100,6 +103,13 @@ async def test_the_type_of_a_problem_can_be_looked_up(client: AsyncClient, code:
     answer = await client.get(f"/problems/{code}")
     assert answer.status_code == 200
     assert code in answer.text
+
+
+async def test_no_other_origin_is_let_in_by_default() -> None:
+    """Without configured origins no answer may be read by another origin's page."""
+    async with running(create_app(settings(cors_origins=()))) as client:
+        answer = await client.get("/healthz", headers={"Origin": "https://app.example.com"})
+    assert "access-control-allow-origin" not in answer.headers
 
 
 async def test_other_origins_are_told_apart(client: AsyncClient) -> None:

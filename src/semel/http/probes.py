@@ -6,7 +6,7 @@ from typing import Final
 
 from fastapi import Response
 
-from semel.errors import FieldError, InternalError, NotFound, NotReady, StoreRejected, StoreUnavailable
+from semel.errors import FieldError, InternalError, NotFound, NotReady
 from semel.http.operations import Call, Operation, reply
 from semel.http.problems import explain
 from semel.http.schemas import Health, JsonWebKeys
@@ -75,7 +75,7 @@ PROBES: Final = (
         summary="Metrics in Prometheus' text format",
         handle=_metrics,
         media_type="text/plain",
-        raises=(StoreUnavailable, StoreRejected, InternalError),
+        raises=(InternalError,),
     ),
     Operation(
         name="explain",

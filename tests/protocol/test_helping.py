@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from semel.errors import IdempotencyKeyReused, UserAlreadyExists
-from semel.model import Account
+from semel.model import Account, Registration
 from semel.protocol.engine import Registered
 from semel.testing import Fault, Variant
 from tests.protocol.worlds import CREATED_REMOTE, FORGOTTEN, KEY, OTHER_KEY, OTHER_PASSWORD, PASSWORD, World
@@ -43,13 +43,15 @@ async def test_a_newcomer_goes_forward_with_what_was_made(variant: Variant) -> N
 @VARIANTS
 @pytest.mark.parametrize("created", [False, True])
 async def test_the_retry_sends_the_same_create_again(variant: Variant, *, created: bool) -> None:
-    """The same key goes on with the same id, whether or not its create had landed; nothing is failed."""
+    """The same key takes the lease and goes on with the same id, whether or not its create had landed."""
     world = World(variant)
     dead = await world.abandoned(created=created, idempotency_key=KEY)
     world.lease_over()
-    server = world.server("B")
+    server, owners = world.server("B"), {dead.owner}
+    world.outside.before("create", lambda: owners.add(world.one(Registration).owner))
     registered = await server.register(idempotency_key=KEY)
     assert (registered.account.id, world.left()) == (dead.account_id, CREATED_REMOTE)
+    assert len(owners) == 2
     assert not server.events.named("registration.failed")
 
 

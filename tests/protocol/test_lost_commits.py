@@ -29,7 +29,7 @@ COMMITS = pytest.mark.parametrize(
 @COMMITS
 @LOST
 async def test_a_lost_answer_is_settled_within_the_request(variant: Variant | None, nth: int, fault: Fault) -> None:
-    """Whichever commit's answer is lost, in whatever way: one account, and its caller is told so."""
+    """Whichever commit's answer is lost, in whatever way: one account, one hash, and its caller is told so."""
     world = World(variant)
     world.network.next("commit", *[None] * (nth - 1), fault)
     registered = await world.server().register(idempotency_key=KEY)
@@ -37,6 +37,7 @@ async def test_a_lost_answer_is_settled_within_the_request(variant: Variant | No
     await world.server().rest()
     assert registered.account == world.one(Account)
     assert world.left() == (CREATED_REMOTE if variant else CREATED)
+    assert world.hasher.hashed == (variant is None)
 
 
 @COMMITS

@@ -1,5 +1,7 @@
 """A commit that the store or the application refuses for good, and for no record of ours."""
 
+import asyncio
+
 import pytest
 
 from semel.errors import ApplicationRefused, SemelError, StoreRejected
@@ -51,6 +53,20 @@ async def test_a_refusal_in_doubt_is_fenced(refusal: type[SemelError]) -> None:
     del world.memory.objection
     await world.store.land()
     assert world.left() == FORGOTTEN
+
+
+async def test_what_landed_meanwhile_is_told_as_a_success() -> None:
+    """The second try of a commit is refused, and its first has landed by then: the account is there, so it is told."""
+    world = World(None)
+    world.network.next("commit", Fault.LATE, Fault.SLOW)
+
+    async def object_from_now_on() -> None:
+        world.memory.objection = no_account(ApplicationRefused("no account any more"))
+
+    registered, *_ = await asyncio.gather(
+        world.server().register(), world.after(0.5, world.store.land()), world.after(0.7, object_from_now_on())
+    )
+    assert (registered.account, world.left()) == (world.one(Account), CREATED)
 
 
 @pytest.mark.parametrize("fault", [Fault.LATE, Fault.DROP])

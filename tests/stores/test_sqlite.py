@@ -23,7 +23,7 @@ from semel.model import Account, Identifier, Identity, KeyRecord, SessionFamily
 from semel.ports import Delete, Insert, Replace, Write
 from semel.stores.schema import ACCOUNT_IDENTITY, IDENTIFIER_ACCOUNT, SESSION_ACCOUNT
 from semel.stores.sqlite import SqliteStore, open_sqlite
-from semel.stores.sqlite_file import connect, database_path
+from semel.stores.sqlite_file import connect, database_path, require_version
 from semel.stores.sqlite_worker import Worker
 from semel.testing.clock import SequentialIds
 from semel.testing.store_contract.samples import filled, identifier, key, registration
@@ -411,6 +411,13 @@ async def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None
     with pytest.raises(StoreUnavailable):
         await open_sqlite(f"sqlite:///{tmp_path}/letter.txt")
     assert (tmp_path / "letter.txt").read_text() == "Dear Ada, " * 1000
+
+
+def test_an_old_sqlite_stops_the_start() -> None:
+    """Its version and the one to install are named."""
+    require_version((3, 37, 0))
+    with pytest.raises(ConfigurationInvalid, match=r"3\.36\.1.*3\.37"):
+        require_version((3, 36, 1))
 
 
 @pytest.mark.parametrize(

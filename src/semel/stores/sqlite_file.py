@@ -16,6 +16,7 @@ __all__ = [
     "connect",
     "database_path",
     "is_environment",
+    "require_version",
     "stored_revision",
     "translated",
     "use_wal",
@@ -24,6 +25,7 @@ __all__ = [
 BUSY_SECONDS: Final = 5.0
 """How long to wait for another process that has the file locked."""
 
+_STRICT_TABLES: Final = (3, 37, 0)
 _PASSING: Final = frozenset(
     {
         sqlite3.SQLITE_BUSY,
@@ -57,11 +59,21 @@ def database_path(url: str) -> Path:
     return Path(path)
 
 
+def require_version(found: tuple[int, ...] = sqlite3.sqlite_version_info) -> None:
+    """Raise ``ConfigurationInvalid`` where Python's SQLite is older than the strict tables that we make."""
+    if found < _STRICT_TABLES:
+        raise ConfigurationInvalid(
+            f"Python's SQLite is {'.'.join(map(str, found))}: install one of 3.37 or newer, or use PostgreSQL."
+        )
+
+
 def connect(path: Path, *, create: bool = False, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
     """Open the file; transactions are the caller's own. What is acknowledged survives a power cut.
 
-    A connection may be passed from thread to thread. Raises ``sqlite3.Error``.
+    A connection may be passed from thread to thread. Raises ``sqlite3.Error``, or ``ConfigurationInvalid`` where SQLite
+    itself is too old.
     """
+    require_version()
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}",
         uri=True,

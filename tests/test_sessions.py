@@ -355,14 +355,14 @@ async def test_another_server_reads_the_same_tokens(site: Site) -> None:
 
 
 async def test_neither_records_nor_events_show_a_token(site: Site) -> None:
-    """What is at rest are hashes; what is told are ids and reasons."""
+    """What is at rest are hashes; what is told are ids and reasons; nor does a token show in its own repr."""
     keeper = await site.keeper()
     _, first = await keeper.sign_in(EMAIL, PASSWORD)
     _, second = await keeper.refresh(refresh(first))
-    assert await is_refused(keeper.refresh(Secret("x")))
+    kept = "".join(family.leaves for family in site.families())
     await keeper.sign_out(access(second))
-    told = repr(site.server().events.seen)
-    assert {name for name, _ in site.server().events.seen} >= {"session.started", "session.refreshed", "session.ended"}
+    told = site.server().events.seen
+    assert {name for name, _ in told} >= {"session.started", "session.refreshed", "session.ended"}
     for tokens in (first, second):
         for secret in (tokens.access_token, *tokens.refresh_token.split(".")[1:]):
-            assert secret not in told + repr(site.families())
+            assert secret not in f"{kept}{told}{tokens}"

@@ -13,6 +13,7 @@ from enum import Enum
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import msgspec
+from typing_extensions import override
 
 from semel.model import Account, Identity, Key, Record, Secret
 
@@ -221,6 +222,11 @@ class Tokens(msgspec.Struct, frozen=True):
     refresh_token: str
     expires_in: int
     token_type: str = "bearer"  # noqa: S105 - the scheme's name of RFC 6750, no secret
+
+    @override
+    def __repr__(self) -> str:
+        """Show that there are tokens, and nothing of them."""
+        return f"Tokens(…, expires_in={self.expires_in})"
 
 
 class SignedIn(msgspec.Struct, frozen=True):

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated
 
 import pytest
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, HTTPException
 from httpx import AsyncClient
 from pydantic import BaseModel
 
@@ -61,6 +61,20 @@ class _Order(BaseModel):
 
 async def _order(order: _Order) -> int:
     return order.number
+
+
+async def _teapot() -> None:
+    raise HTTPException(418, {"brew": "tea"})
+
+
+async def test_an_exception_of_an_own_route_is_a_problem() -> None:
+    """An ``HTTPException`` that is none of ours has no type of ours, and is a problem document all the same."""
+    app = create_app(SETTINGS)
+    app.add_api_route("/tea", _teapot)
+    async with running(app) as client:
+        answer = await client.get("/tea")
+    assert (answer.status_code, answer.headers["content-type"]) == (418, "application/problem+json")
+    assert (answer.json()["type"], answer.json()["title"]) == ("about:blank", "I'm a Teapot")
 
 
 async def test_own_routes_in_our_application_answer_problems() -> None:

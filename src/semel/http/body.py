@@ -38,20 +38,20 @@ class JsonBody(Generic[T]):
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise MalformedBody from None
 
-    def _decode(self, body: bytes) -> T:
+    def _decode(self, body: bytearray) -> T:
         try:
             return self._decoder.decode(body)
         except msgspec.ValidationError:
             raise InvalidInput(errors=tuple(_faults(self.kind, body))) from None
 
 
-async def _bytes(receive: Receive, limit: int) -> bytes:
-    body = b""
+async def _bytes(receive: Receive, limit: int) -> bytearray:
+    body = bytearray()
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
-        body += bytes(message.get("body", b""))
+        body += message.get("body", b"")
         if len(body) > limit:
             raise BodyTooLarge
         if not message.get("more_body"):
@@ -64,7 +64,7 @@ def _announces_json(content_type: str) -> bool:
     return media_type.strip().lower() == "application/json" and charset in {"", "charset=utf-8"}
 
 
-def _faults(kind: type[msgspec.Struct], body: bytes) -> list[FieldError]:
+def _faults(kind: type[msgspec.Struct], body: bytearray) -> list[FieldError]:
     """Look at each field by itself: the decoder stops at the first fault, and people want to hear of all."""
     try:
         given = msgspec.json.decode(body, type=dict[str, msgspec.Raw])

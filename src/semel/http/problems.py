@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import inspect
 import math
 from collections.abc import Mapping
@@ -125,8 +126,9 @@ def _parts_at_fault(error: RequestValidationError) -> tuple[FieldError, ...]:
 
 
 def _plain(error: HTTPException) -> Response:
-    title = HTTPStatus(error.status_code).phrase
-    problem = Problem(type="about:blank", title=title, status=error.status_code, detail=error.detail, code="http_error")
+    status, detail = error.status_code, str(error.detail)
+    title = http.client.responses.get(status, "Error")
+    problem = Problem(type="about:blank", title=title, status=status, detail=detail, code="http_error")
     return _as_response(problem, error.headers)
 
 

@@ -159,3 +159,13 @@ async def test_its_sessions_end_with_it_and_nobody_elses() -> None:
     world.edit(mine, theirs, account.but(sessions=(mine.id, theirs.id, "long gone")))
     await world.server().delete(account.id)
     assert world.records(SessionFamily) == [theirs]
+
+
+async def test_an_identifier_that_it_has_lost_is_left_alone() -> None:
+    """What the account lists and another account owns stays that account's."""
+    world = World(None)
+    account = (await world.server().register()).account
+    theirs = world.one(Identifier).but(account_id="another", version=7)
+    world.edit(theirs)
+    await world.server().delete(account.id)
+    assert world.one(Identifier) == theirs

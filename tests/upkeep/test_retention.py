@@ -8,7 +8,8 @@ import pytest
 from semel.errors import ProviderRefused
 from semel.model import Account, OutboxEvent, Record, Registration
 from semel.testing import Fault
-from tests.protocol.worlds import CREATED_REMOTE, KEY, OTHER_KEY, World
+from semel.upkeep import BUILT_IN, Upkeep
+from tests.protocol.worlds import CREATED_REMOTE, KEY, World
 
 
 async def completed(world: World) -> None:
@@ -61,10 +62,10 @@ async def test_an_account_outlives_its_registration() -> None:
 
 
 async def test_a_pending_registration_is_never_forgotten() -> None:
-    """However old: it is ended, not forgotten."""
+    """However old: to end it is the business of another duty."""
     world = World()
-    world.outside.always(Fault.DOWN, "find")
-    await world.abandoned(created=False, idempotency_key=OTHER_KEY)
+    await world.abandoned(created=False)
     world.clock.advance(10 * world.options.completed_kept)
-    await world.server().upkeep.once()
+    retention = tuple(duty for duty in BUILT_IN if duty.name == "forget_registration")
+    await Upkeep(world.server().engine, retention).once()
     assert world.left()["registration pending"] == 1

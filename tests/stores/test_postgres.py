@@ -1,17 +1,19 @@
 """What the PostgreSQL store says to its server, and what it asks of it before it starts."""
 
+import secrets
 from datetime import UTC, timedelta
 from typing import Any
 
 import pytest
 
-from semel.errors import ConfigurationInvalid, InvalidInput, StoreUnavailable, WriteRefused
+from semel.errors import ConfigurationInvalid, InvalidInput, StoreRejected, StoreUnavailable, WriteRefused
 from semel.model import Account, Identifier, Identity, Record
 from semel.ports import Delete, Insert, Ref, Replace, Row
 from semel.stores.migrate import migrate
 from semel.stores.postgres_sql import Statements
 from semel.testing.clock import SequentialIds
 from semel.testing.store_contract.samples import identity, key, registration
+from tests.docs.how_to import HowTo
 from tests.proxy import Proxy
 from tests.services import free_port, pgbouncer
 from tests.stores.postgres_parts import connected, opened, sign_up
@@ -34,13 +36,13 @@ async def test_a_refusal_is_one_round_trip(any_url: str) -> None:
     async with Proxy.before(any_url) as proxy, opened(proxy.through(any_url)) as store:
         writes = sign_up(IDS)
         await store.commit(writes, IDS.token())
-        before = proxy.round_trips
+        before, connections = proxy.round_trips, proxy.connections
         for turn in range(1, 4):
             with pytest.raises(WriteRefused) as refused:
                 await store.commit(writes, IDS.token())
             assert refused.value.positions == (0, 1, 2, 3)
             assert proxy.round_trips == before + turn
-        assert proxy.connections == 1
+        assert proxy.connections == connections
 
 
 async def test_any_number_and_mixture_is_read_in_one_round_trip(any_url: str) -> None:
@@ -127,6 +129,39 @@ async def test_a_foreign_cursor_is_bad_input(postgres_url: str) -> None:
         for cursor in ("x", "7", '["one"]', '["a","b","c"]'):
             with pytest.raises(InvalidInput, match="start without one"):
                 await store.page(Identifier, cursor, 10)
+
+
+async def test_few_rights_are_enough(postgres_url: str) -> None:
+    """Those that the how-to grants, for a role that owns nothing; with one less the store refuses."""
+    (grants,) = (block.code for block in HowTo.read("postgresql").blocks if "GRANT" in block.code)
+    role, password = f"app_{secrets.token_hex(4)}", secrets.token_hex(8)
+    place = postgres_url.rpartition("@")[2]
+    async with connected(postgres_url) as owner:
+        await owner.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{password}'")
+        await owner.execute(grants.replace("app", role))
+        try:
+            async with opened(f"postgresql://{role}:{password}@{place}") as store:
+                await store.commit(sign_up(IDS), IDS.token())
+                await owner.execute(f"REVOKE INSERT ON semel.accounts FROM {role}")
+                with pytest.raises(StoreRejected, match="42501"):
+                    await store.commit(sign_up(IDS), IDS.token())
+        finally:
+            await owner.execute(f"DROP OWNED BY {role}")
+            await owner.execute(f"DROP ROLE {role}")
+
+
+async def test_the_bounds_of_the_role_are_enough_behind_a_pooler(postgres_url: str) -> None:
+    """As the how-to sets them."""
+    (bounds,) = (block.code for block in HowTo.read("postgresql").blocks if "ALTER ROLE" in block.code)
+    async with connected(postgres_url) as owner:
+        role = await owner.fetchval("SELECT current_user")
+        try:
+            await owner.execute(bounds.replace("app", role))
+            with pgbouncer(postgres_url, bounds="SELECT 1") as through:
+                async with opened(through) as store:
+                    await store.ping()
+        finally:
+            await owner.execute(f"ALTER ROLE {role} RESET ALL")
 
 
 async def test_closing_twice_is_closing(postgres_url: str) -> None:

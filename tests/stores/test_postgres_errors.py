@@ -14,7 +14,7 @@ from semel.errors import (
     StoreUnavailable,
     WriteRefused,
 )
-from semel.stores.postgres_errors import DRIVER_ERRORS, commit_error, is_lost, read_error, start_error
+from semel.stores.postgres_errors import DRIVER_ERRORS, commit_error, connect_error, is_lost, read_error, start_error
 from semel.stores.schema import ACCOUNT_EMAIL, IDENTIFIER_ACCOUNT
 
 RAISED = [
@@ -124,3 +124,4 @@ def test_our_own_constraints_refuse(state: str, constraint: str) -> None:
 def test_what_a_start_comes_to(error: Exception, kind: type[Exception]) -> None:
     """What the settings can mend, and what time can."""
     assert type(start_error(error)) is kind
+    assert type(connect_error(error)) is StoreUnavailable, "a server that runs is not misconfigured"

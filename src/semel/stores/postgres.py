@@ -7,7 +7,6 @@ It keeps no state in a session and takes no lock but those of the rows it writes
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
@@ -17,8 +16,8 @@ from typing import Any, Final, TypeVar, cast
 import asyncpg
 import msgspec
 
-from semel.errors import ApplicationRefused, CommitUnknown, ConfigurationInvalid, InvalidInput, StoreRejected
-from semel.model import Account, Key, Record
+from semel.errors import ConfigurationInvalid, InvalidInput, StoreRejected
+from semel.model import Key, Record
 from semel.ports import Also, ApplicationCallback, Page, Ref, Row, Write, in_order
 from semel.stores.codec import Codecs
 from semel.stores.postgres_errors import (
@@ -26,12 +25,13 @@ from semel.stores.postgres_errors import (
     UNDECLARED_POOLER,
     commit_error,
     is_lost,
-    is_passing,
     is_retried,
     read_error,
+    start_error,
 )
 from semel.stores.postgres_pool import Pool, Session
 from semel.stores.postgres_sql import ApplicationRow, Statements, inserted_accounts
+from semel.stores.postgres_steps import Steps
 from semel.stores.postgres_url import PostgresUrl, parse_url
 from semel.stores.schema import VERSION_TABLE, quoted, require_revision
 
@@ -66,11 +66,7 @@ async def open_postgres(url: str, *, also: Also | None = None, jitter: Callable[
     ``StoreUnavailable`` where the database does not answer.
     """
     store = PostgresStore(parse_url(url), also=also, jitter=jitter)
-    try:
-        await store.check()
-    except BaseException:
-        await store.close()
-        raise
+    await store.check()
     return store
 
 
@@ -79,13 +75,14 @@ class PostgresStore:
 
     def __init__(self, target: PostgresUrl, *, also: Also | None, jitter: Callable[[], float]) -> None:
         row = ApplicationRow(also) if isinstance(also, Row) else None
+        callback = row.write if row else cast("ApplicationCallback | None", also)
         self._target: Final = target
         self._jitter: Final = jitter
-        self._callback: Final = row.write if row else cast("ApplicationCallback | None", also)
+        self._seconds: Final = target.statement_timeout / 1000 + _MARGIN_SECONDS
         self._plain: Final = Statements(target.schema)
         self._whole: Final = Statements(target.schema, row) if row else None
+        self._steps: Final = Steps(callback, self._seconds) if callback else None
         self._codecs: Final = Codecs(moments_as_text=False)
-        self._seconds: Final = target.statement_timeout / 1000 + _MARGIN_SECONDS
         self._pool: Final = Pool(self._connect, target.pool_size, _WAIT_SECONDS)
 
     async def get(self, kind: type[R], key: Key) -> R | None:
@@ -139,9 +136,15 @@ class PostgresStore:
     async def check(self) -> None:
         """Raise ``ConfigurationInvalid`` where the database is not as this store needs it."""
         try:
-            await self._pool.run(self._check)
+            connection = await self._connect()
+        except DRIVER_ERRORS as error:
+            raise start_error(error) from None
+        try:
+            await self._check(Session(connection))
         except DRIVER_ERRORS as error:
             raise read_error(error) from None
+        finally:
+            connection.terminate()
 
     def _record(self, kind: type[R], values: str) -> R:
         return self._codecs[kind].record(_values(values))
@@ -189,65 +192,19 @@ class PostgresStore:
             raise read_error(error) from None
 
     async def _commit(self, writes: Sequence[Write], token: int, session: Session) -> None:
-        accounts = inserted_accounts(writes, token) if self._callback is not None else []
-        if accounts and self._whole is None:
-            return await self._commit_in_steps(session, writes, token, accounts)
-        try:
-            await session.fetch(*(self._whole or self._plain).commit(writes, token), self._seconds)
-        except DRIVER_ERRORS as error:
-            # Undone, and for whose sake is not said: in steps it is.
-            if not accounts or not isinstance(commit_error(error, range(len(writes))), StoreRejected):
-                raise
-            await self._commit_in_steps(session, writes, token, accounts)
-
-    async def _commit_in_steps(
-        self, session: Session, writes: Sequence[Write], token: int, accounts: Sequence[Account]
-    ) -> None:
-        """Do the writes, then call the application for each account, in one transaction."""
-        connection = session.connection
-        async with asyncio.timeout(self._seconds):
-            await connection.execute("BEGIN")
+        accounts = inserted_accounts(writes, token) if self._steps is not None else []
+        if self._steps is None or not accounts:
+            await session.fetch(*self._plain.commit(writes, token), self._seconds)
+            return
+        if self._whole is not None:
             try:
-                await session.fetch(*self._plain.commit(writes, token), self._seconds)
-                for account in accounts:
-                    await self._call(connection, account)
-                await _end(connection)
-            except (asyncpg.PostgresError, ApplicationRefused):
-                if not connection.is_closed() and connection.is_in_transaction():
-                    await connection.execute("ROLLBACK")
-                raise
-
-    async def _call(self, connection: asyncpg.Connection[Any], account: Account) -> None:
-        assert self._callback is not None  # noqa: S101 - there are no accounts to call it with otherwise
-        try:
-            answer = self._callback(connection, account)
-            if inspect.isawaitable(answer):
-                await answer
-        except Exception as error:
-            if connection.is_closed():
-                raise CommitUnknown("The connection was lost in the application's callback.") from error
-            if is_passing(error):
-                raise
-            raise _refused_by_application(error) from error
-
-
-async def _end(connection: asyncpg.Connection[Any]) -> None:
-    """Commit the open transaction, and find out whether that is what happened."""
-    if not connection.is_in_transaction():
-        raise CommitUnknown("The application's callback ended the transaction that it was called in.")
-    try:
-        answer = await connection.execute("COMMIT")
-    except asyncpg.PostgresError as error:
-        if isinstance(commit_error(error, ()), StoreRejected):
-            raise _refused_by_application(error) from error
-        raise
-    if answer != "COMMIT":
-        # A callback that caught the error of a statement: the server has already given the transaction up.
-        raise ApplicationRefused("A statement of the application's callback failed.")
-
-
-def _refused_by_application(error: Exception) -> ApplicationRefused:
-    return ApplicationRefused(f"The application's row or callback refused the account: {type(error).__name__}.")
+                await session.fetch(*self._whole.commit(writes, token), self._seconds)
+                return
+            except DRIVER_ERRORS as error:
+                # Undone, but not said for whose sake. In steps it is.
+                if not isinstance(commit_error(error, range(len(writes))), StoreRejected):
+                    raise
+        await self._steps.commit(session, self._plain.commit(writes, token), accounts)
 
 
 def _key(kind: type[Record], cursor: str) -> Key:

@@ -101,19 +101,29 @@ def read_error(error: Exception) -> StoreError:
     """Return the error of a query that changes nothing."""
     if is_lost(error):
         return StoreUnavailable("The database did not answer.")
-    state = getattr(error, "sqlstate", None) or type(error).__name__
     if is_passing(error):
-        return StoreUnavailable(f"The database is busy or starting up ({state}).")
-    return StoreRejected(f"The database refuses the statement ({state}); its log says why.")
+        return StoreUnavailable(f"The database is busy or starting up ({_name(error)}).")
+    return StoreRejected(f"The database refuses the statement ({_name(error)}); its log says why.")
+
+
+def connect_error(error: Exception) -> StoreUnavailable:
+    """Return the error of a connection that could not be made, for whatever reason."""
+    return StoreUnavailable(f"The database cannot be reached ({_name(error)}).")
 
 
 def start_error(error: Exception) -> StoreUnavailable | ConfigurationInvalid:
-    """Return the error of a connection that could not be made."""
+    """Return the error of the very first connection: what the settings can mend is said as such."""
     if isinstance(error, asyncpg.ClientConfigurationError):
         return ConfigurationInvalid("The database URL does not fit: its TLS files or hosts cannot be used together.")
-    state = getattr(error, "sqlstate", None) or type(error).__name__
-    if state == _NO_SETTINGS:
+    if _name(error) == _NO_SETTINGS:
         return ConfigurationInvalid(UNDECLARED_POOLER)
-    if state in _MISCONFIGURED:
-        return ConfigurationInvalid(f"The database refuses the URL's user, password, database or options ({state}).")
-    return StoreUnavailable(f"The database cannot be reached ({state}).")
+    if _name(error) in _MISCONFIGURED:
+        return ConfigurationInvalid(
+            f"The database refuses the URL's user, password, database or options ({_name(error)})."
+        )
+    return connect_error(error)
+
+
+def _name(error: Exception) -> str:
+    """Return the SQLSTATE, or the class of an error that is none of the server's: neither has a value in it."""
+    return getattr(error, "sqlstate", None) or type(error).__name__

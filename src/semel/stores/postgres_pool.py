@@ -16,7 +16,7 @@ import asyncpg
 from asyncpg.prepared_stmt import PreparedStatement
 
 from semel.errors import SemelError, StoreUnavailable
-from semel.stores.postgres_errors import DRIVER_ERRORS, start_error
+from semel.stores.postgres_errors import DRIVER_ERRORS, connect_error
 
 __all__ = ["Pool", "Session"]
 
@@ -61,8 +61,7 @@ class Pool:
     async def run(self, work: Callable[[Session], Awaitable[T]], *, fresh: bool = False) -> T:
         """Lend a connection to the work; with ``fresh`` one that is opened for it.
 
-        Raises ``StoreUnavailable`` where none comes free in time or none can be opened, ``ConfigurationInvalid`` where
-        the server turns us away; else whatever the work raises.
+        Raises ``StoreUnavailable`` where none comes free in time or none can be opened; else whatever the work raises.
         """
         await self._take_place()
         try:
@@ -115,7 +114,7 @@ class Pool:
         try:
             return Session(await self._connect())
         except DRIVER_ERRORS as error:
-            raise start_error(error) from None
+            raise connect_error(error) from None
 
     def _take_back(self, session: Session) -> None:
         connection = session.connection

@@ -1,0 +1,214 @@
+"""The invariants of ``docs/guarantees.md``, asserted on a neutral snapshot: one checker for all kinds of tests.
+
+``at_rest`` judges what is left when nothing is in flight and upkeep has nothing to do. ``on_commit`` and ``on_delete``
+judge single effects, where somebody watches them. Each returns sentences, of which the first word names the invariant.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+import msgspec
+
+from semel.model import (
+    RECORD_TYPES,
+    Account,
+    Identifier,
+    Identity,
+    OutboxEvent,
+    Record,
+    Registration,
+    SessionFamily,
+)
+from semel.ports import Found, Store
+from semel.states import IdentityState, RegistrationState, allowed
+from semel.stores.memory import Table
+
+__all__ = ["Snapshot", "Told", "at_rest", "on_commit", "on_delete", "records_of"]
+
+R = TypeVar("R", bound=Record)
+
+_PAGE = 500
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True):
+    """What a caller was told of its registration."""
+
+    who: str
+    """For people."""
+    registration: str | None = None
+    """The id of the registration, where the caller gave an idempotency key."""
+    account_id: str | None = None
+    """The account of a success."""
+    code: str | None = None
+    """The error's code of a refusal."""
+    opens: bool | None = None
+    """Whether, at rest, the password of the success signs in to its account; ``None`` where nobody tried."""
+    drew: frozenset[str] = frozenset()
+    """The ids that its worker drew, where they are known: an account with one of them is its work."""
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """A store and a provider while nobody works on them."""
+
+    records: tuple[Record, ...]
+    identities: tuple[Found, ...] | None = None
+    """What the provider has; ``None`` where identities are in the store."""
+    foreign: frozenset[str] = frozenset()
+    """The provider's ids of what is somebody's. One of them may have healed into an account; none must be missing."""
+    secrets: tuple[str, ...] = ()
+    """Passwords that were used: none of them may stand in a record."""
+
+    def all(self, kind: type[R]) -> list[R]:
+        """Return the records of a type."""
+        return [record for record in self.records if isinstance(record, kind)]
+
+
+async def records_of(store: Store) -> tuple[Record, ...]:
+    """Read every record of a store."""
+    return tuple([record for kind in RECORD_TYPES async for record in _pages(store, kind)])
+
+
+async def _pages(store: Store, kind: type[Record]) -> AsyncIterator[Record]:
+    cursor: str | None = None
+    while True:
+        page = await store.page(kind, cursor, _PAGE)
+        for record in page.records:
+            yield record
+        cursor = page.cursor
+        if cursor is None:
+            return
+
+
+def at_rest(snapshot: Snapshot, told: Sequence[Told] = ()) -> list[str]:
+    """Return a sentence for each invariant that does not hold."""
+    return [
+        *_unique(snapshot),
+        *_whole(snapshot),
+        *_left_behind(snapshot),
+        *_events(snapshot),
+        *_kept_words(snapshot, told),
+        *_secrets(snapshot),
+    ]
+
+
+def _unique(snapshot: Snapshot) -> Iterator[str]:
+    listed = [(name, account.id) for account in snapshot.all(Account) for name in account.identifiers]
+    for name, owners in Counter(name for name, _ in listed).items():
+        if owners > 1:
+            yield f"U: {owners} accounts own the {name.kind}"
+    owned = {(one.name, one.account_id) for one in snapshot.all(Identifier) if one.owned}
+    yield from (f"U: an account and its {name.kind} do not agree" for name, _ in sorted(owned ^ set(listed), key=str))
+    families = {(one.id, one.account_id) for one in snapshot.all(SessionFamily)}
+    named = {(session, account.id) for account in snapshot.all(Account) for session in account.sessions}
+    yield from (f"U: an account and its session {session} do not agree" for session, _ in sorted(families ^ named))
+
+
+def _whole(snapshot: Snapshot) -> Iterator[str]:
+    accounts = {one.id: one for one in snapshot.all(Account)}
+    records = {one.id for one in snapshot.all(Identity) if one.state is IdentityState.OWNED}
+    yield from (f"W: account and identity's record do not agree: {one}" for one in sorted(records ^ set(accounts)))
+    for one in snapshot.all(Registration):
+        if one.state is RegistrationState.COMPLETED and one.account_id not in accounts:
+            yield f"W: a registration completed, and its account is not there: {one.account_id}"
+    if snapshot.identities is not None:
+        yield from _whole_outside(snapshot, snapshot.identities, accounts)
+
+
+def _whole_outside(snapshot: Snapshot, identities: Sequence[Found], accounts: dict[str, Account]) -> Iterator[str]:
+    there = {one.identity_id: one for one in identities}
+    if len(there) < len(identities):
+        yield "W: one id has two identities"
+    ours = {name for name, one in there.items() if one.provider_id not in snapshot.foreign or name in accounts}
+    yield from (f"W: account and identity do not agree: {one}" for one in sorted(ours ^ set(accounts)))
+    for name in ours & set(accounts):
+        if there[name].email != accounts[name].email_canonical:
+            yield f"W: the provider has another email for {name}"
+    missing = snapshot.foreign - {one.provider_id for one in identities}
+    yield from (f"D: an identity of somebody else was deleted: {one}" for one in sorted(missing))
+
+
+def _left_behind(snapshot: Snapshot) -> Iterator[str]:
+    for registration in snapshot.all(Registration):
+        if registration.state is RegistrationState.PENDING:
+            yield f"P: a registration never ended: {registration.id}"
+        elif registration.identifiers or registration.profile or registration.owner:
+            yield f"R: a registration that has ended still holds something: {registration.id}"
+    yield from (f"R: a {one.kind} is still held" for one in snapshot.all(Identifier) if not one.owned)
+    for identity in snapshot.all(Identity):
+        if identity.state is not IdentityState.OWNED:
+            yield f"R: an identity is still {identity.state}: {identity.id}"
+
+
+def _events(snapshot: Snapshot) -> Iterator[str]:
+    events = Counter((one.account_id, one.kind) for one in snapshot.all(OutboxEvent))
+    yield from (f"E: {kind} was told {times} times of {one}" for (one, kind), times in events.items() if times > 1)
+    accounts = {one.id for one in snapshot.all(Account)}
+    created = {one for one, kind in events if kind == "account.created"}
+    deleted = {one for one, kind in events if kind == "account.deleted"}
+    yield from (f"E: nobody will hear of account {one}" for one in sorted(accounts - created))
+    yield from (f"E: an account was told of that is not there: {one}" for one in sorted(created - accounts - deleted))
+    yield from (f"E: an account is there that was told to be deleted: {one}" for one in sorted(accounts & deleted))
+
+
+def _kept_words(snapshot: Snapshot, told: Sequence[Told]) -> Iterator[str]:
+    accounts = {one.id for one in snapshot.all(Account)}
+    ended = {one.account_id for one in snapshot.all(OutboxEvent) if one.kind == "account.deleted"}
+    named: dict[str, set[str]] = defaultdict(set)
+    for one in told:
+        if one.account_id is not None:
+            if one.account_id not in accounts | ended:
+                yield f"A: {one.who} was told of a success that is undone"
+            if one.opens is False and one.account_id in accounts:
+                yield f"K: {one.who} was told of a success, and its password does not sign in"
+            if one.registration is not None:
+                named[one.registration].add(one.account_id)
+        elif one.code == "user_already_exists" and one.drew & accounts:
+            yield f"R: {one.who} was refused, and yet made an account"
+    yield from (f"K: a key names {len(ids)} accounts: {sorted(ids)}" for ids in named.values() if len(ids) > 1)
+
+
+def _secrets(snapshot: Snapshot) -> Iterator[str]:
+    if snapshot.secrets:
+        for record in snapshot.records:
+            text = msgspec.json.encode(record).decode()
+            if any(secret in text for secret in snapshot.secrets):
+                yield f"S: a password stands in a record of type {record.TYPE}"
+
+
+def on_commit(before: Table, after: Table, now: datetime) -> list[str]:
+    """Judge one commit: every step is an allowed transition, and no live worker is robbed of its lease."""
+    found = []
+    for name in before.keys() | after.keys():
+        old, new = before.get(name), after.get(name)
+        if old == new:
+            continue
+        found += _step(old, new)
+        if isinstance(old, Registration) and isinstance(new, Registration) and _robbed(old, new, now):
+            found.append(f"D: {new.id} was taken from its live worker")
+    return found
+
+
+def _step(old: Record | None, new: Record | None) -> list[str]:
+    states = [one.state if isinstance(one, Registration | Identity) else None for one in (old, new)]
+    if not isinstance(old or new, Registration | Identity) or allowed(*states):
+        return []
+    return [f"T: {(old or new).TYPE} goes from {states[0]} to {states[1]}"]  # type: ignore[union-attr]
+
+
+def _robbed(old: Registration, new: Registration, now: datetime) -> bool:
+    live = old.state is RegistrationState.PENDING and old.due_at is not None and old.due_at > now
+    return live and new.owner is not None and new.owner != old.owner
+
+
+def on_delete(identity: Found, table: Table, foreign: frozenset[str]) -> list[str]:
+    """Judge the deletion of an identity at the provider: it must be condemned, or be nobody's that we know."""
+    record = table.get((Identity.TYPE, (identity.identity_id,)))
+    if isinstance(record, Identity) and record.state is IdentityState.CONDEMNED:
+        return []
+    whose = record.state if isinstance(record, Identity) else "none of ours"
+    also = " (somebody's)" if identity.provider_id in foreign else ""
+    return [f"D: an identity was deleted that is {whose}{also}"]

@@ -1,0 +1,130 @@
+"""The judge of the engine's scenarios: feeds what the explorer sees to ``semel.testing.invariants``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from typing_extensions import override
+
+from semel.model import Account, Identity, OutboxEvent, Secret
+from semel.ports import Found, Verified
+from semel.stores.memory import Table
+from semel.testing.explorer.runs import How, Outcome
+from semel.testing.explorer.scenarios import Ending, Judge
+from semel.testing.explorer.worlds import Change
+from semel.testing.fake_provider import FakeProvider, State, Variant
+from semel.testing.hashers import CheapHasher
+from semel.testing.invariants import Snapshot, Told, at_rest, on_commit, on_delete
+from semel.testing.scenarios.parties import Answer
+
+__all__ = ["EngineJudge"]
+
+_PASSES: Final = 2
+"""A dead registration ends within a lease and so many passes of upkeep (invariant P)."""
+
+
+class EngineJudge(Judge):
+    """Judges commits, deletions, what callers are told, and what is left at rest."""
+
+    def __init__(
+        self,
+        variant: Variant | None = Variant.OWN,
+        foreign: frozenset[str] = frozenset(),
+        secrets: tuple[str, ...] = (),
+        *,
+        lively: bool = False,
+    ) -> None:
+        self._provider = FakeProvider(variant) if variant else None
+        self._foreign = foreign
+        self._secrets = secrets
+        self._lively = lively
+        """Whether undisturbed somebody must get in, and be told of every account."""
+
+    @override
+    def changed(self, change: Change) -> Sequence[str]:
+        if change.call.name == "store":
+            return on_commit(change.before["store"], change.after["store"], change.now)
+        if change.call.verb != "delete":
+            return ()
+        there = {one.provider_id for one in self._found(change.after["provider"])}
+        gone = [one for one in self._found(change.before["provider"]) if one.provider_id not in there]
+        return [said for one in gone for said in on_delete(one, change.after["store"], self._foreign)]
+
+    @override
+    def told(self, outcome: Outcome, states: Mapping[str, Any]) -> Sequence[str]:
+        answer = outcome.value
+        if outcome.how is not How.RETURNED or not isinstance(answer, Answer) or answer.account_id is None:
+            return ()
+        table: Table = states["store"]
+        deleted = f"{answer.account_id}/account.deleted"
+        if (Account.TYPE, (answer.account_id,)) in table or (OutboxEvent.TYPE, (deleted,)) in table:
+            return ()
+        return ["A: a success was told before there is an account"]
+
+    @override
+    def passed(self, passes: int, states: Mapping[str, Any]) -> Sequence[str]:
+        if passes != _PASSES:
+            return ()
+        pending = [one for one in states["store"].values() if getattr(one, "state", None) == "pending"]
+        return [f"P: a registration is pending after {_PASSES} passes of upkeep" for _ in pending]
+
+    @override
+    def ended(self, ending: Ending) -> Sequence[str]:
+        told = [self._told(who, outcome, ending) for who, outcome in ending.outcomes.items()]
+        state = ending.states.get("provider")
+        snapshot = Snapshot(
+            records=tuple(ending.states["store"].values()),
+            identities=tuple(self._found(state)) if self._provider else None,
+            foreign=self._foreign,
+            secrets=self._secrets,
+        )
+        return [*at_rest(snapshot, told), *self._liveness(snapshot, told, ending)]
+
+    def _told(self, who: str, outcome: Outcome, ending: Ending) -> Told:
+        answer = outcome.value if isinstance(outcome.value, Answer) else Answer()
+        return Told(
+            who=who,
+            registration=answer.registration,
+            account_id=answer.account_id,
+            code=answer.code,
+            opens=self._opens(answer, ending),
+            drew=answer.drew,
+        )
+
+    def _opens(self, answer: Answer, ending: Ending) -> bool | None:
+        if answer.account_id is None or answer.password is None:
+            return None
+        if self._provider is not None:
+            self._provider.state = ending.states["provider"]
+            return _now(self._provider.verify_password(answer.account_id, None, answer.password)) is Verified.RIGHT
+        identity = ending.states["store"].get((Identity.TYPE, (answer.account_id,)))
+        return identity is not None and identity.credential == _now(CheapHasher().hash(answer.password))
+
+    def _found(self, state: State) -> list[Found]:
+        if self._provider is None:
+            return []
+        self._provider.state = state
+        emails = [kept.email or "" for kept in state.identities]
+        return [_now(self._provider.find_by_email(email)) for email in emails]
+
+    def _liveness(self, snapshot: Snapshot, told: Sequence[Told], ending: Ending) -> list[str]:
+        if ending.disturbed or not self._lively:
+            return []
+        if any(one.account_id for one in told):
+            return []
+        return ["L: an account, and nobody was told"] if snapshot.all(Account) else ["L: nobody got in"]
+
+
+def _now(coroutine: Any) -> Any:  # noqa: ANN401 - what the double answers
+    """Run a double's method, which never suspends."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        return end.value
+    raise RuntimeError("a double suspended")
+
+
+def passwords(*secrets: Secret) -> tuple[str, ...]:
+    """Return the passwords as text, for the check that none stands in a record."""
+    return tuple(secret.reveal() for secret in secrets)

@@ -1,0 +1,184 @@
+"""Who meets: callers at the doors, people who sign in or delete their account, upkeep. Each has an engine of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+import msgspec
+
+from semel.deletion import delete_account
+from semel.errors import NotFound, OutcomeUnknown, RegistrationInFlight, SemelError, StoreUnavailable
+from semel.healing import SignInDoor
+from semel.intents import Intent, Policy, prepare
+from semel.model import Registration, Secret
+from semel.ports import Delete, EmbeddedProvider, Ids, RemoteProvider
+from semel.protocol.ending import finish
+from semel.protocol.engine import Engine
+from semel.protocol.options import Options
+from semel.providers.embedded import EmbeddedPasswords
+from semel.registrar import Registrar
+from semel.states import RegistrationState
+from semel.testing.explorer.runs import Make, Ports
+from semel.testing.hashers import CheapHasher
+from semel.upkeep import Upkeep
+
+__all__ = ["OPTIONS", "Answer", "Setting", "again", "caller", "deleting", "signing_in", "upkeep"]
+
+OPTIONS: Final = Options(wait=1e-9, poll_first=1e-9, rounds=4)
+"""One short wait, since a schedule may let any time pass during it, and few rounds: more repeat the same."""
+
+_COME_BACK: Final = (OutcomeUnknown, RegistrationInFlight, StoreUnavailable)
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a party tells the judge at its end."""
+
+    account_id: str | None = None
+    code: str | None = None
+    registration: str | None = None
+    """The registration's id, where the caller gave a key."""
+    password: Secret | None = None
+    """What the success was given for."""
+    drew: frozenset[str] = frozenset()
+    """The ids that the worker drew."""
+    did: str | None = None
+    """What a party that is no caller did."""
+
+
+class Setting(msgspec.Struct, frozen=True):
+    """How the parties of a scenario build their engines; mutants are settings with something broken in them."""
+
+    embedded: bool = False
+    options: Options = OPTIONS
+    engine: Callable[..., Engine] = Engine
+    registrar: Callable[[Engine, Policy], Registrar] = Registrar
+
+    def engine_over(self, ports: Ports, ids: Ids | None = None) -> Engine:
+        """Return a worker's engine over its ports."""
+        provider: EmbeddedProvider | RemoteProvider
+        provider = EmbeddedPasswords(CheapHasher()) if self.embedded else ports.provider
+        return self.engine(
+            ports.store,
+            provider,
+            clock=ports.clock,
+            ids=ids or ports.ids,
+            events=ports.events,
+            fingerprint_key=b"of the explorer",
+            options=self.options,
+        )
+
+
+class _NotingIds:
+    """Ids that keep what was drawn."""
+
+    def __init__(self, ids: Ids) -> None:
+        self._ids = ids
+        self.drew: list[str] = []
+
+    def uuid(self) -> str:
+        """See ``Ids.uuid``."""
+        self.drew.append(self._ids.uuid())
+        return self.drew[-1]
+
+    def token(self) -> int:
+        """See ``Ids.token``."""
+        return self._ids.token()
+
+    def secret(self) -> str:
+        """See ``Ids.secret``."""
+        return self._ids.secret()
+
+    def jitter(self) -> float:
+        """See ``Ids.jitter``."""
+        return self._ids.jitter()
+
+
+def caller(setting: Setting, intent: Intent, tries: int = 1) -> Make:
+    """A caller at a door, who comes back with the same key where it is told to, ``tries`` times in all."""
+
+    async def party(ports: Ports) -> Answer:
+        ids = _NotingIds(ports.ids)
+        engine = setting.engine_over(ports, ids)
+        registrar = setting.registrar(engine, Policy())
+        key = prepare(engine, Policy(), intent).registration if intent.idempotency_key else None
+        answer = Answer(registration=key)
+        for _ in range(tries):
+            try:
+                done = await registrar.register(intent)
+            except _COME_BACK as error:
+                answer = Answer(registration=key, code=error.code, drew=frozenset(ids.drew))
+            except SemelError as error:
+                return Answer(registration=key, code=error.code, drew=frozenset(ids.drew))
+            else:
+                return Answer(registration=key, account_id=done.account.id, password=intent.password)
+        return answer
+
+    return party
+
+
+def again(setting: Setting, intent: Intent) -> Make:
+    """The worst retention: ends the dead, forgets a failed registration at once, and registers under the same key."""
+
+    async def party(ports: Ports) -> Answer:
+        engine = setting.engine_over(ports)
+        key = (prepare(engine, Policy(), intent).registration,)
+        try:
+            found = await engine.store.get(Registration, key)
+            if found and found.state is RegistrationState.PENDING and not engine.alive(found):
+                await finish(engine, found)
+                found = await engine.store.get(Registration, key)
+            if found and found.state is RegistrationState.FAILED:
+                await engine.put([Delete(found)])
+        except SemelError as error:
+            return Answer(code=error.code)
+        answer: Answer = await caller(setting, intent)(ports)
+        return answer
+
+    return party
+
+
+def signing_in(setting: Setting, email: str, password: Secret) -> Make:
+    """A person who signs in at the remote provider."""
+
+    async def party(ports: Ports) -> Answer:
+        engine = setting.engine_over(ports)
+        door = SignInDoor(engine, ports["provider"], allow_special_use=False)
+        try:
+            account, _ = await door.sign_in(email, password)
+        except SemelError as error:
+            return Answer(code=error.code)
+        return Answer(account_id=account.id, password=password)
+
+    return party
+
+
+def deleting(setting: Setting, account_id: str) -> Make:
+    """Somebody who deletes an account."""
+
+    async def party(ports: Ports) -> Answer:
+        try:
+            await delete_account(setting.engine_over(ports), account_id)
+        except NotFound:
+            return Answer(did="found nothing")
+        except SemelError as error:
+            return Answer(code=error.code)
+        return Answer(did="deleted")
+
+    return party
+
+
+def upkeep(setting: Setting) -> Make:
+    """One pass of upkeep."""
+
+    async def party(ports: Ports) -> Answer:
+        try:
+            await Upkeep(setting.engine_over(ports), width=1).once()
+        except StoreUnavailable as error:
+            return Answer(code=error.code)
+        return Answer(did="passed")
+
+    return party
+
+
+Program = Callable[[Ports], Coroutine[Any, Any, Answer]]

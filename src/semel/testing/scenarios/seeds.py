@@ -1,0 +1,126 @@
+"""The worlds in which scenarios begin: records as the engine itself would have left them, and what the provider has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Final
+
+from semel.intents import Intent, Policy, prepare
+from semel.model import Identity, Record, Secret
+from semel.ports import Delete, NewIdentity, Replace, Write
+from semel.protocol import commits
+from semel.protocol.commits import Ask
+from semel.states import IdentityState
+from semel.testing.clock import START, SequentialIds, VirtualClock
+from semel.testing.explorer.runs import Ports
+from semel.testing.fake_provider import FakeProvider, State, Variant
+from semel.testing.hashers import CheapHasher
+from semel.testing.scenarios.parties import Setting
+
+__all__ = ["ACCOUNT", "ANN", "KEY", "P0", "P1", "P2", "P3", "WORLDS"]
+
+ANN: Final = "ann@example.org"
+P0, P1, P2, P3 = (Secret(f"correct horse {n}") for n in range(4))
+KEY: Final = "the key that made ann's account"
+ACCOUNT: Final = "the account of the seed"
+_TOKEN: Final = 7
+
+World = tuple[tuple[Record, ...], State, frozenset[str]]
+"""Records, the provider's state, and the provider's ids of what is somebody's."""
+
+
+def _nobody(setting: Setting, variant: Variant) -> World:
+    del setting, variant
+    return (), State(), frozenset()
+
+
+def _owned(setting: Setting, variant: Variant) -> World:
+    """An account that the engine made a moment ago, of an email alone."""
+    ask, options = _ask(setting, KEY, P0), setting.options
+    credential = _hash(P0) if setting.embedded else None
+    identity = Identity(id=ACCOUNT, state=IdentityState.HELD, credential=credential)
+    _, writes = commits.whole(ask, identity, None, START, options)
+    return _written(writes), State() if setting.embedded else _at_provider(variant, ACCOUNT, P0), frozenset()
+
+
+def _foreign(setting: Setting, variant: Variant) -> World:
+    del setting
+    provider = FakeProvider(variant)
+    somebody = provider.plant(ANN, P0)
+    return (), provider.state, frozenset({somebody})
+
+
+def _forged(setting: Setting, variant: Variant) -> World:
+    """Somebody copied the marker of an identity of ours, made for another email, on to theirs."""
+    del setting
+    made = _at_provider(variant, ACCOUNT, P0, "bob@example.org").identities[0]
+    provider = FakeProvider(variant)
+    somebody = provider.plant(ANN, P0, label=made.label)
+    return (), provider.state, frozenset({somebody})
+
+
+def _dead(setting: Setting, variant: Variant) -> World:
+    """The worker of ``key`` died between its create and commit 2; its lease has run out."""
+    before = START - timedelta(hours=1)
+    held = commits.held_by(_ask(setting, "the key of ann's form", P1), ACCOUNT, "dead", before, setting.options)
+    return _written(commits.opening(held, None)), _at_provider(variant, ACCOUNT, P1), frozenset()
+
+
+def _removal(setting: Setting, variant: Variant) -> World:
+    """A registration under another key failed; its identity, with ann's email, is still at the provider."""
+    ask = _ask(setting, KEY, P0)
+    held = commits.held_by(ask, ACCOUNT, "dead", START, setting.options).at(_TOKEN)
+    left = [write for write in commits.failing(held, "abandoned", START, setting.options) if isinstance(write, Replace)]
+    return _written(left), _at_provider(variant, ACCOUNT, P0), frozenset()
+
+
+def _retained(setting: Setting, variant: Variant) -> World:
+    """``key`` failed long ago; its registration is remembered until now, and its removal is over."""
+    del variant
+    ask = _ask(setting, "the key of ann's form", P1)
+    fence = commits.refused_after_doubt(ask, ACCOUNT, None, "abandoned", START, setting.options)
+    record = fence.record.but(due_at=START)
+    return (record.but(version=_TOKEN),), State(), frozenset()
+
+
+WORLDS: Final[Mapping[str, Callable[[Setting, Variant], World]]] = {
+    "fresh": _nobody,
+    "owned": _owned,
+    "foreign": _foreign,
+    "forged": _forged,
+    "dead": _dead,
+    "removal": _removal,
+    "retained": _retained,
+}
+
+
+def _ask(setting: Setting, key: str, password: Secret) -> Ask:
+    """Return what a caller's own engine makes of the form."""
+    ports = Ports("seed", VirtualClock(), SequentialIds("seed"), {"store": None, "provider": None})
+    intent = Intent(email=ANN, password=password, idempotency_key=key)
+    return prepare(setting.engine_over(ports), Policy(), intent)
+
+
+def _written(writes: list[Write]) -> tuple[Record, ...]:
+    return tuple(write.record.but(version=_TOKEN) for write in writes if not isinstance(write, Delete))
+
+
+def _at_provider(variant: Variant, account_id: str, password: Secret, email: str = ANN) -> State:
+    provider = FakeProvider(variant)
+    _finished(provider.create(NewIdentity(account_id, email, password, confirmed=False)))
+    return provider.state
+
+
+def _hash(password: Secret) -> str:
+    digest: str = _finished(CheapHasher().hash(password))
+    return digest
+
+
+def _finished(coroutine: object) -> object:
+    """Run a double's method, which never suspends."""
+    try:
+        coroutine.send(None)  # type: ignore[attr-defined]
+    except StopIteration as end:
+        return end.value
+    raise RuntimeError("a double suspended")

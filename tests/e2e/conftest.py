@@ -4,7 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.e2e.grounds import postgres_ground, sqlite_ground
+from tests.e2e.killing import warm_up
 from tests.e2e.rows import Rows
+from tests.e2e.scenes import Stage
 from tests.e2e.site import Site
 from tests.servers import Servers
 from tests.services import PostgresServer
@@ -32,3 +35,15 @@ def site(servers: Servers, rows: Rows) -> Iterator[Site]:
         first.wait("/readyz")
         second.wait("/readyz")
         yield Site(servers, rows, first, second)
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgres"])
+def stage(
+    request: pytest.FixtureRequest, servers: Servers, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stage]:
+    """Where scenes are made, with a database of their own each."""
+    warm_up()
+    directory = tmp_path_factory.mktemp("stage")
+    sqlite = request.param == "sqlite"
+    with sqlite_ground(directory) if sqlite else postgres_ground(request.getfixturevalue("postgres")) as ground:
+        yield Stage(ground, servers, directory)

@@ -1,0 +1,311 @@
+"""What a process can be killed in the middle of, and what must come of it then."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from functools import partial
+from typing import ClassVar
+
+import httpx
+import pytest
+from typing_extensions import override
+
+from semel import Semel
+from semel.errors import OutcomeUnknown
+from semel.model import KeyRecord, Secret
+from semel.ports import Delete
+from semel.system import SystemIds
+from semel.testing import Fault
+from semel.testing.fake_server import FakeProviderServer
+from tests.e2e.killing import Process, open_store
+from tests.e2e.scenes import LOGIN, Person, Scene, caller
+from tests.e2e.site import SIGN_UP
+from tests.e2e.snapshot import account, condemned, latest
+
+
+class Deed(ABC):
+    """One thing that one process does in a scene of its own.
+
+    ``does`` are operations that it is known to do: were they not seen, nothing would be shown.
+    """
+
+    does: ClassVar[frozenset[str]] = frozenset({"commit"})
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self.person = scene.person()
+
+    async def prepare(self) -> None:  # noqa: B027 - most need nothing but a database
+        """Do what comes before, in processes that live."""
+
+    @abstractmethod
+    async def act(self, fatal: str | None) -> Process:
+        """Do it in a process that dies at the point, and return the process."""
+
+    @abstractmethod
+    async def mend(self) -> None:
+        """Come back after the kill, and see that all is well; what is at rest is checked afterwards."""
+
+    async def signed_up_or_free(self) -> None:
+        """See that the person can sign in, or sign up with another password."""
+        client = await self.scene.server()
+        if account(await self.scene.look(), self.person.email) is None:
+            self.person = Person(self.person.email, self.scene.person().password)
+            answer = await self.scene.sign_up(client, self.person)
+            assert answer.status_code == 201, answer.text
+        await self.scene.sign_in(client, self.person)
+
+
+class Request(Deed):
+    """A request over HTTP; its answer would have ``status``."""
+
+    status: ClassVar[int] = 200
+
+    @abstractmethod
+    async def send(self, client: httpx.AsyncClient) -> httpx.Response:
+        """Send it once."""
+
+    @override
+    async def act(self, fatal: str | None) -> Process:
+        victim = await self.scene.victim(fatal)
+        async with caller(victim) as client:
+            if fatal is None:
+                answer = await self.send(client)
+                assert answer.status_code == self.status, answer.text
+                await victim.kill()
+            else:
+                with pytest.raises(httpx.TransportError):
+                    await self.send(client)
+        return victim
+
+
+class SignUp(Request):
+    """A sign-up under a key."""
+
+    status = 201
+
+    @override
+    async def send(self, client: httpx.AsyncClient) -> httpx.Response:
+        return await client.post(SIGN_UP, json=self.person.body, headers={"Idempotency-Key": self.person.key})
+
+
+class SignUpAgain(SignUp):
+    """The caller tries again at once, under the same key, at a server that ran all along."""
+
+    @override
+    async def prepare(self) -> None:
+        self.second = await self.scene.server()
+
+    @override
+    async def mend(self) -> None:
+        answer = await self.scene.sign_up(self.second, self.person)
+        assert answer.status_code == 201, answer.text
+        assert (await self.scene.sign_in(self.second, self.person))["account"]["id"] == answer.json()["user_id"]
+        assert (await self.scene.sign_up(self.second, self.person)).json()["user_id"] == answer.json()["user_id"]
+
+
+class SignUpForgotten(SignUp):
+    """Nobody comes back: upkeep goes forward where the identity is there, else it frees the email."""
+
+    @override
+    async def mend(self) -> None:
+        identities = self.scene.remote.provider.state.identities if self.scene.remote else None
+        rested = await self.scene.rest()
+        if identities is not None:
+            assert len(rested.identities or ()) == len(identities)
+        await self.signed_up_or_free()
+
+
+class SignIn(Request):
+    """A sign-in; the person tries again."""
+
+    @override
+    async def prepare(self) -> None:
+        await self.scene.register(self.person)
+
+    @override
+    async def send(self, client: httpx.AsyncClient) -> httpx.Response:
+        return await client.post(LOGIN, json=self.person.credentials)
+
+    @override
+    async def mend(self) -> None:
+        await self.scene.sign_in(await self.scene.server(), self.person)
+
+
+class Heal(SignIn):
+    """A sign-in with an identity that has no account: it is made now."""
+
+    does = frozenset({"sign_in", "commit"})
+
+    @override
+    async def prepare(self) -> None:
+        assert self.scene.remote is not None
+        self.scene.remote.provider.plant(self.person.email, Secret(self.person.password))
+
+
+class WithSession(Request):
+    """A request of somebody who has signed in at a server that ran all along."""
+
+    @override
+    async def prepare(self) -> None:
+        await self.scene.register(self.person)
+        self.second = await self.scene.server()
+        self.tokens = await self.scene.sign_in(self.second, self.person)
+
+
+class Refresh(WithSession):
+    """A refresh; a lost answer signs nobody out, where the sessions are ours."""
+
+    does = frozenset()
+
+    @override
+    async def send(self, client: httpx.AsyncClient) -> httpx.Response:
+        return await client.post("/api/auth/refresh", json={"refresh_token": self.tokens["refresh_token"]})
+
+    @override
+    async def mend(self) -> None:
+        answer = await self.send(self.second)
+        ours = self.scene.remote is None
+        assert answer.status_code in ({200} if ours else {200, 401}), answer.text
+        await self.scene.sign_in(self.second, self.person)
+
+
+class SignOut(WithSession):
+    """A sign-out; tried again, it has ended the session."""
+
+    does = frozenset()
+    status = 204
+
+    @override
+    async def send(self, client: httpx.AsyncClient) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {self.tokens['access_token']}"}
+        return await client.post("/api/auth/logout", headers=headers)
+
+    @override
+    async def mend(self) -> None:
+        assert (await self.send(self.second)).status_code == 204
+        spent = await self.second.post("/api/auth/refresh", json={"refresh_token": self.tokens["refresh_token"]})
+        assert spent.status_code == 401, spent.text
+
+
+async def delete(account_id: str, semel: Semel) -> None:
+    await semel.delete_account(account_id)
+
+
+class Deletion(Deed):
+    """The deletion of an account: it has happened, or it has not."""
+
+    @override
+    async def prepare(self) -> None:
+        self.account_id = await self.scene.register(self.person)
+
+    @override
+    async def act(self, fatal: str | None) -> Process:
+        process = self.scene.work(partial(delete, self.account_id), fatal)
+        await process.end()
+        return process
+
+    @override
+    async def mend(self) -> None:
+        rested = await self.scene.rest()
+        client = await self.scene.server()
+        answer = await self.scene.sign_up(client, self.person)
+        assert answer.status_code == (410 if account(rested, self.person.email) is None else 422), answer.text
+        await self.signed_up_or_free()
+
+
+async def upkeep(semel: Semel) -> None:
+    await semel.upkeep_once()
+
+
+class Upkeep(Deed):
+    """One pass of upkeep over what a sign-up has left."""
+
+    @override
+    async def act(self, fatal: str | None) -> Process:
+        process = self.scene.work(upkeep, fatal)
+        await process.end()
+        return process
+
+    @override
+    async def mend(self) -> None:
+        await self.scene.rest()
+        await self.signed_up_or_free()
+
+
+class Rescue(Upkeep):
+    """The rescue of a sign-up whose server died right after ``died``."""
+
+    died: ClassVar[str]
+
+    @override
+    async def prepare(self) -> None:
+        sign_up = SignUpForgotten(self.scene)
+        self.person = sign_up.person
+        await sign_up.act(self.died)
+        await self.scene.over()
+
+
+class RescueForward(Rescue):
+    """The identity is there: the rescue makes the account."""
+
+    died = "after create 1"
+
+
+class RescueBack(Rescue):
+    """The identity is not there: the rescue fails the registration."""
+
+    died = "before create 1"
+
+
+class LastLook(Upkeep):
+    """The last look for an identity that must not exist, after which its record is forgotten."""
+
+    does = frozenset({"find", "commit"})
+
+    @override
+    async def prepare(self) -> None:
+        await self.condemn()
+        self.scene.clock.reach(latest(one.look_until for one in condemned(await self.scene.look())))
+
+    async def condemn(self) -> FakeProviderServer:
+        """Leave a registration that has failed, and whose create may still land."""
+        assert self.scene.remote is not None
+        self.scene.remote.plan.next("create", Fault.LATE)
+        with pytest.raises(OutcomeUnknown):
+            await self.scene.register(self.person)
+        await self.scene.over()
+        async with self.scene.opened() as (semel, _):
+            await semel.upkeep_once()
+        return self.scene.remote
+
+
+class Removal(LastLook):
+    """The removal of an identity whose create came late, after its registration had failed."""
+
+    does = frozenset({"delete", "commit"})
+
+    @override
+    async def prepare(self) -> None:
+        (await self.condemn()).provider.land()
+        await self.scene.over()
+
+
+class FirstStart(Deed):
+    """The first start over new tables, which makes the keys."""
+
+    @override
+    async def prepare(self) -> None:
+        async with open_store(self.scene.url) as store:
+            keys = (await store.page(KeyRecord, None, 100)).records
+            await store.commit([Delete(key) for key in keys], SystemIds().token())
+
+    @override
+    async def act(self, fatal: str | None) -> Process:
+        process = self.scene.work(upkeep, fatal)
+        await process.end()
+        return process
+
+    @override
+    async def mend(self) -> None:
+        await self.signed_up_or_free()

@@ -1,0 +1,79 @@
+"""A process is killed before and after each of its commits and provider calls; then all is well, or upkeep makes it so.
+
+The points are not listed here: a first run that nobody kills passes them, so a commit that is added is killed too.
+"""
+
+import asyncio
+import signal
+
+import pytest
+
+from semel.testing import Variant
+from tests.e2e import deeds
+from tests.e2e.deeds import Deed
+from tests.e2e.scenes import Stage
+from tests.scale import SCALE
+
+IN_THE_STORE: tuple[type[Deed], ...] = (
+    deeds.SignUpAgain,
+    deeds.SignUpForgotten,
+    deeds.SignIn,
+    deeds.Refresh,
+    deeds.SignOut,
+    deeds.Deletion,
+    deeds.FirstStart,
+)
+AT_A_PROVIDER: tuple[type[Deed], ...] = (
+    deeds.SignUpAgain,
+    deeds.SignUpForgotten,
+    deeds.SignIn,
+    deeds.Heal,
+    deeds.Refresh,
+    deeds.SignOut,
+    deeds.Deletion,
+    deeds.RescueForward,
+    deeds.RescueBack,
+    deeds.Removal,
+    deeds.LastLook,
+)
+PROVIDERS = SCALE.pick((Variant.OWN,), tuple(Variant))
+CASES: list[tuple[type[Deed], Variant | None]] = [(kind, None) for kind in IN_THE_STORE]
+CASES += [(kind, provider) for provider in PROVIDERS for kind in AT_A_PROVIDER]
+
+
+async def _points(stage: Stage, kind: type[Deed], provider: Variant | None) -> list[str]:
+    """Return the points of a deed that goes well, and see that it does what it is known to do."""
+    async with stage.scene(provider) as scene:
+        deed = kind(scene)
+        await deed.prepare()
+        points = (await deed.act(None)).passed()
+    assert points
+    assert kind.does <= {point.split()[1] for point in points}
+    return points
+
+
+async def _killed(stage: Stage, kind: type[Deed], provider: Variant | None, points: list[str]) -> None:
+    """Kill the process at the last of the points."""
+    try:
+        async with stage.scene(provider) as scene:
+            deed = kind(scene)
+            await deed.prepare()
+            process = await deed.act(points[-1])
+            assert await process.end() == -signal.SIGKILL
+            assert process.passed() == points
+            await deed.mend()
+            await scene.rest()
+    except Exception as error:
+        error.add_note(f"The process was killed {points[-1]}.")
+        raise
+
+
+@pytest.mark.parametrize(
+    ("kind", "provider"), CASES, ids=[f"{kind.__name__}-{provider or 'embedded'}" for kind, provider in CASES]
+)
+async def test_killed_at_every_point(stage: Stage, kind: type[Deed], provider: Variant | None) -> None:
+    """The next try has the same success, or upkeep leaves nothing; the invariants hold at rest."""
+    points = await _points(stage, kind, provider)
+    async with asyncio.TaskGroup() as group:
+        for number in range(1, len(points) + 1):
+            group.create_task(_killed(stage, kind, provider, points[:number]))

@@ -157,6 +157,21 @@ async def test_a_caller_that_goes_away_leaves_no_connection_behind(postgres_url:
         await store.commit([Insert(key(IDS))], IDS.token())
 
 
+async def test_a_commit_under_way_outlives_the_store_and_its_connection_does_not(postgres_url: str) -> None:
+    """Closing waits for nobody; what is lent is closed when it comes back."""
+    record, token = key(IDS), IDS.token()
+    async with opened(postgres_url, application_name="closing") as store, opened(postgres_url) as another:
+        async with table_locked(postgres_url) as rival:
+            commit = asyncio.ensure_future(store.commit([Insert(record)], token))
+            await blocked(rival)
+            await store.close()
+        await commit
+        assert await another.get(KeyRecord, record.key) == record.but(version=token)
+        async with connected(postgres_url) as observer:
+            while await observer.fetchval("SELECT 1 FROM pg_stat_activity WHERE application_name = 'closing'"):
+                continue
+
+
 async def test_a_request_waits_for_a_connection_but_not_for_ever(postgres_url: str) -> None:
     """Then it fails, where it would only pile up; the next one that finds room is served."""
     pool = Pool(lambda: asyncpg.connect(postgres_url), 1, wait_seconds=0.05)

@@ -117,9 +117,8 @@ class Pool:
             raise connect_error(error) from None
 
     def _take_back(self, session: Session) -> None:
-        connection = session.connection
-        if self._closed or connection.is_closed() or connection.is_in_transaction():
-            connection.terminate()
+        if self._closed or session.connection.is_closed():
+            session.connection.terminate()
             return
         session.idle_since = asyncio.get_running_loop().time()
         self._idle.append(session)

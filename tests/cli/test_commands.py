@@ -95,10 +95,10 @@ def test_a_registration_is_shown(run: Run, account: Account) -> None:
 
 @pytest.mark.usefixtures("here")
 def test_removals_are_listed(run: Run) -> None:
-    """None, or each with its tries and its next look."""
+    """None, or each with its tries and its next look; no identity that upkeep looks at for another reason."""
     assert run("removal", "list").out == "There are no removals.\n"
     removal = Identity(id="an-identity", state=IdentityState.CONDEMNED, tries=3, due_at=LONG_AGO, look_until=LONG_AGO)
-    asyncio.run(insert(removal))
+    asyncio.run(insert(removal, Identity(id="somebody's", state=IdentityState.OWNED, due_at=LONG_AGO)))
     (shown,) = run("removal", "list", "--json").json
     assert (shown["id"], shown["tries"], shown["next_look_at"]) == ("an-identity", 3, "2026-01-01T00:00:00Z")
     assert "an-identity" in run("removal", "list").out

@@ -26,18 +26,19 @@ def faults(policy: Policy = POLICY, /, **fields: object) -> list[tuple[str, str]
 
 
 def test_identifiers_are_canonical_and_the_deciding_one_comes_first() -> None:
-    """Each kind that is given becomes an identifier; a federated one decides, else the email, else what is there."""
-    ask = asked(
-        door=Door.FEDERATED,
-        federated=("https://issuer.example", "Subject"),
-        email="Ada@Example.ORG",
-        username="Ada",
-        phone="+44 20 7946 0958",
-    )
-    federated = Name("federated", "https://issuer.example Subject")
-    assert ask.names == (federated, Name("email", "ada@example.org"), Name("username", "ada"), ask.names[3])
-    assert ask.names[3] == Name("phone", "+442079460958")
-    assert (ask.email, asked(email=None, username="ada").names) == ("ada@example.org", (Name("username", "ada"),))
+    """Each kind that is given becomes an identifier; the email decides, or what is there."""
+    ask = asked(email="Ada@Example.ORG", username="Ada", phone="+44 20 7946 0958")
+    names = Name("email", "ada@example.org"), Name("username", "ada"), Name("phone", "+442079460958")
+    assert (ask.email, ask.names) == ("ada@example.org", names)
+    assert asked(email=None, username="ada").names == (Name("username", "ada"),)
+
+
+def test_an_email_that_comes_with_a_federated_sign_in_owns_nothing() -> None:
+    """It is shown, and no identifier: nobody proved that it is the person's."""
+    signed_in = ("https://issuer.example", "Subject")
+    ask = asked(door=Door.FEDERATED, federated=signed_in, email="Ada@Example.ORG", username="Ada")
+    assert ask.names == (Name("federated", "https://issuer.example Subject"), Name("username", "ada"))
+    assert (ask.email, ask.profile.email) == (None, "Ada@example.org")
 
 
 def test_the_profile_is_what_people_are_shown() -> None:

@@ -179,9 +179,9 @@ async def test_other_doors_and_unproved_owners_do_not_converge(door: Door, *, pr
 async def test_only_the_deciding_identifier_converges() -> None:
     """Another identifier that is taken is a conflict, at whatever door."""
     world = World(None)
-    await world.server().register(proved=True)
+    await world.server().register(proved=True, username="ada")
     with pytest.raises(UserAlreadyExists):
-        await world.server().register(**FEDERATED, proved=True)
+        await world.server().register(**FEDERATED, proved=True, username="ada")
 
 
 async def test_bad_input_changes_nothing_and_is_noted() -> None:

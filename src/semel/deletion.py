@@ -19,18 +19,24 @@ async def delete_account(engine: Engine, account_id: str) -> None:
     From then on its idempotency key answers 410 until retention. Raises ``NotFound``, ``OutcomeUnknown``,
     ``StoreInconsistent`` or another ``StoreError``.
     """
+    embedded, contradictions = engine.embedded is not None, 0
     for _ in range(engine.options.rounds):
         owned = await _owned(engine, account_id)
-        embedded = engine.embedded is not None
+        if owned is None:
+            contradictions += 1
+            continue
         writes = commits.account_end(owned, engine.clock.now(), engine.options, embedded=embedded)
         if (await engine.put(writes)).done:
             engine.events.emit("account.deleted", {"account": account_id})
             await _remove_now(engine, account_id)
             return
+    if contradictions == engine.options.rounds:
+        raise StoreInconsistent("The account has no identity of its own")
     raise OutcomeUnknown(retry_after=engine.options.wait)
 
 
-async def _owned(engine: Engine, account_id: str) -> Owned:
+async def _owned(engine: Engine, account_id: str) -> Owned | None:
+    """Read the account and all that it owns; ``None`` where its identity is not its own, or it has just gone."""
     account = await engine.store.get(Account, (account_id,))
     if account is None:
         raise NotFound
@@ -42,7 +48,7 @@ async def _owned(engine: Engine, account_id: str) -> Owned:
     ]
     identity, registration, *others = await engine.store.get_many(refs)
     if not isinstance(identity, Identity) or identity.state is not IdentityState.OWNED:
-        raise StoreInconsistent("The account has no identity of its own")
+        return None
     return Owned(
         account,
         identity,

@@ -109,7 +109,16 @@ class SignInDoor:
         await past(self._engine, taken.registration, deadline)
 
     async def _seen(self, account: Account) -> Account:
-        """Write the time of the sign-in, unless somebody else changes the account just now: theirs is as recent."""
-        seen = account.but(last_sign_in_at=self._engine.clock.now())
-        put = await self._engine.put([Replace(seen)])
-        return seen.but(version=put.token) if put.done else account
+        """Write the time of the sign-in; where somebody else writes the account, on top of theirs."""
+        for _ in range(self._engine.options.rounds):
+            seen = account.but(last_sign_in_at=self._engine.clock.now())
+            put = await self._engine.put([Replace(seen)])
+            if put.done:
+                return seen.but(version=put.token)
+            found = await self._engine.store.get(Account, account.key)
+            if found is None:
+                raise InvalidCredentials
+            if not found.is_active:
+                raise AccountInactive
+            account = found
+        raise OutcomeUnknown(retry_after=self._engine.options.wait)

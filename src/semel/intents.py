@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -117,12 +118,18 @@ def _identifiers(intent: Intent, policy: Policy, faults: _Faults) -> tuple[list[
     ]
     made = [faults.tried(make) for given, make in makers if given is not None]
     found = [one for one in made if one is not None]
-    return [one.name for one in found], {one.name.kind: one.shown for one in found}
+    shown = {one.name.kind: one.shown for one in found}
+    if intent.federated is not None:  # an email that comes with a federated sign-in is unproved, and owns nothing
+        found = [one for one in found if one.name.kind != "email"]
+    return [one.name for one in found], shown
 
 
 def _profile(intent: Intent, policy: Policy, shown: dict[str, str], faults: _Faults) -> Profile | None:
     role = intent.role if intent.role is not None else policy.default_role
-    if intent.door is Door.SIGNUP and (role not in policy.roles or intent.roles):
+    if intent.door is not Door.SIGNUP:
+        for one in (role, *intent.roles):
+            faults.tried(partial(canonical.text, "role", one, max_length=64))
+    elif role not in policy.roles or intent.roles:
         faults.add("role", "not_allowed", f"Choose one of: {', '.join(sorted(policy.roles))}")
     full_name = intent.full_name
     if full_name is not None:

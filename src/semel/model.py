@@ -196,7 +196,7 @@ class Identity(Record, frozen=True, kw_only=True):
     look_until: datetime | None = None
     """While condemned: until when a create of ours could still land, so how long upkeep looks again."""
     tries: int = 0
-    """How often upkeep has tried to remove it without an answer; sets the back-off."""
+    """How often upkeep has looked for it; sets the back-off."""
 
 
 class Registration(Record, frozen=True, kw_only=True):

@@ -9,12 +9,16 @@ from semel.errors import (
     ApplicationRefused,
     FieldError,
     IdempotencyKeyReused,
+    IdentityAlreadyExists,
     InvalidInput,
     OutcomeUnknown,
+    ProviderRefused,
     RegistrationWithdrawn,
     SemelError,
+    StoreError,
     StoreInconsistent,
     StoreRejected,
+    StoreUnavailable,
     UserAlreadyExists,
 )
 from semel.intents import Intent, Policy, prepare
@@ -29,6 +33,9 @@ from semel.protocol.replay import same_answer, same_intent
 from semel.states import DOORS_THAT_CONVERGE, IdentityState, RegistrationState
 
 __all__ = ["Registrar"]
+
+_OF_A_REGISTRATION = (StoreError, ApplicationRefused, ProviderRefused, IdentityAlreadyExists, OutcomeUnknown)
+"""Errors that name the caller's registration, so that an operator can look it up."""
 
 _TAKEN = {
     "email": FieldError("email", "already_registered", "Email is already registered"),
@@ -64,7 +71,13 @@ class Registrar:
         task = asyncio.create_task(self._noted(work))
         self._working[task] = work
         task.add_done_callback(self._ended)
-        return await asyncio.shield(task)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            caller = asyncio.current_task()
+            if task.cancelled() and caller is not None and not caller.cancelling():
+                raise OutcomeUnknown("The server stopped", registration_id=ask.registration) from None
+            raise
 
     def _ended(self, task: asyncio.Task[Registered]) -> None:
         del self._working[task]
@@ -95,7 +108,12 @@ class Registrar:
             task.cancel()
         await asyncio.gather(*left, return_exceptions=True)
         for task in left:
-            await works[task].give_up()
+            try:
+                await works[task].give_up()
+            except StoreError as error:  # its lease will run out by itself
+                self._engine.events.emit(
+                    "lease.kept", {"registration": works[task].ask.registration, "code": error.code}
+                )
 
 
 class _Work:
@@ -109,9 +127,24 @@ class _Work:
         self._deadline = engine.later(engine.options.wait)
         self._enrolled: Identity | None = None
         self._doubt = False
+        self._begun = False
         self._unexplained = 0
 
     async def run(self) -> Registered:
+        """Return the success, or raise what the caller is told; where a registration is meant, with its id."""
+        try:
+            return await self._until_answered()
+        except StoreUnavailable as error:
+            if self._doubt or self._begun:  # "nothing was changed" would not be true
+                retry = self._engine.options.wait
+                raise OutcomeUnknown(retry_after=retry, registration_id=self.ask.registration) from error
+            raise
+        except SemelError as error:
+            if isinstance(error, _OF_A_REGISTRATION):
+                error.registration_id = self.ask.registration
+            raise
+
+    async def _until_answered(self) -> Registered:
         """Look at the registration, take the step it calls for, and look again, until there is an answer."""
         found = await self._look()
         for _ in range(self._engine.options.rounds):
@@ -122,8 +155,8 @@ class _Work:
                 return answer
             found = await self._registration()
         if self._unexplained >= self._engine.options.rounds:
-            raise StoreInconsistent(registration_id=self.ask.registration)
-        raise OutcomeUnknown(retry_after=self._engine.options.wait, registration_id=self.ask.registration)
+            raise StoreInconsistent
+        raise OutcomeUnknown(retry_after=self._engine.options.wait)
 
     async def _look(self) -> Registration | Registered | None:
         """Spare the hash of a request that will be refused, where a hash is slow.
@@ -159,13 +192,14 @@ class _Work:
 
     async def _go_on(self, registration: Registration) -> Registered | None:
         """Go on from a pending registration, ours after a doubt or a dead worker's: the same create, the same id."""
+        self._begun = True
         mine: Registration | None = registration
         if registration.owner != self._worker:
             mine = await take_lease(self._engine, registration, self._worker)
-        holding = await held(self._engine, mine) if mine else None
-        if holding is None:
+        if mine is None:
             return None
-        if self._engine.remote is None:
+        holding = await held(self._engine, mine)
+        if self._engine.remote is None or not holding.whole:
             await fail(self._engine, holding, "abandoned")
             return None
         return await Outside(self._engine, self._engine.remote, self.ask, holding, self._password).run()
@@ -178,7 +212,6 @@ class _Work:
         try:
             put = await engine.put(writes)
         except (ApplicationRefused, StoreRejected) as refused:
-            refused.registration_id = self.ask.registration
             await self._refuse(refused)
             return None
         if put.done:
@@ -191,6 +224,7 @@ class _Work:
         opened = commits.held_by(self.ask, engine.ids.uuid(), self._worker, engine.clock.now(), engine.options)
         put = await engine.put(commits.opening(opened, before))
         if put.done:
+            self._begun = True
             return await Outside(engine, remote, self.ask, opened.at(put.token), self._password).run()
         return await self._not_done(put)
 
@@ -213,7 +247,10 @@ class _Work:
 
         The owner's intent may be ours; a registration in flight is waited for.
         """
-        found = await self._engine.store.get_many([Ref(Identifier, name) for name in self.ask.names])
+        refs = [Ref(Registration, (self.ask.registration,)), *(Ref(Identifier, name) for name in self.ask.names)]
+        registration, *found = await self._engine.store.get_many(refs)
+        if isinstance(registration, Registration) and registration.state is not RegistrationState.FAILED:
+            return None  # the key has an answer of its own, whoever has the identifiers
         others = [
             one
             for one in found
@@ -221,7 +258,7 @@ class _Work:
         ]
         waiting = next((one for one in others if not one.owned), None)
         if waiting is not None:
-            await past(self._engine, waiting.registration, self._deadline)
+            self._unexplained += not await past(self._engine, waiting.registration, self._deadline)
             return None
         if not others:
             self._unexplained += 1
@@ -236,7 +273,8 @@ class _Work:
     async def _same(self, owned: list[Identifier]) -> Registered | None:
         """The owner is the answer where the door converges on a proved deciding identifier, or the intent is one."""
         first = owned[0]
-        if self.ask.door in DOORS_THAT_CONVERGE and first.proved and first.name == self.ask.names[0]:
+        converges = self.ask.door in DOORS_THAT_CONVERGE and self.ask.proved
+        if converges and first.proved and first.name == self.ask.names[0]:
             owner = await self._engine.store.get(Account, (first.account_id or "",))
             return Registered(owner, replayed=True) if owner else None
         return await same_intent(self._engine, self.ask, first, self._password)

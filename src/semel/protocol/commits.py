@@ -64,16 +64,22 @@ class Ask(msgspec.Struct, frozen=True):
 
 
 class Held(msgspec.Struct, frozen=True):
-    """A pending registration and what it holds, each at the version known."""
+    """A pending registration and what it still holds, each at the version known."""
 
     registration: Registration
-    identity: Identity
+    identity: Identity | None
     identifiers: tuple[Identifier, ...]
+
+    @property
+    def whole(self) -> bool:
+        """Whether it holds all that it should; if not, somebody edited the tables, and it can only fail."""
+        return self.identity is not None and len(self.identifiers) == len(self.registration.identifiers)
 
     def at(self, version: int) -> Held:
         """Return the same as written by a commit with this token."""
+        identity = self.identity.but(version=version) if self.identity else None
         identifiers = tuple(one.but(version=version) for one in self.identifiers)
-        return Held(self.registration.but(version=version), self.identity.but(version=version), identifiers)
+        return Held(self.registration.but(version=version), identity, identifiers)
 
 
 class Owned(msgspec.Struct, frozen=True):
@@ -135,8 +141,8 @@ def _put_registration(registration: Registration, before: Registration | None) -
 
 def opening(held: Held, before: Registration | None) -> list[Write]:
     """Commit 1. ``before`` is the failed attempt under the same key that was read, if any."""
-    inserts: list[Write] = [Insert(identifier) for identifier in held.identifiers]
-    return [_put_registration(held.registration, before), *inserts, Insert(held.identity)]
+    inserts: list[Write] = [Insert(record) for record in (*held.identifiers, held.identity) if record]
+    return [_put_registration(held.registration, before), *inserts]
 
 
 def account_of(account_id: str, names: Sequence[Name], profile: Profile, registration: str, now: datetime) -> Account:
@@ -197,12 +203,14 @@ def whole(
 
 
 def completion(held: Held, provider_id: str | None, now: datetime, options: Options) -> tuple[Account, list[Write]]:
-    """Commit 2: the account, and everything held becomes owned."""
+    """Commit 2: the account, and everything held becomes owned. ``held`` is whole."""
     registration = held.registration
     profile = registration.profile or Profile()
     account = account_of(registration.account_id, registration.identifiers, profile, registration.id, now)
-    owned = held.identity.but(state=IdentityState.OWNED, registration=None, provider_id=provider_id)
-    writes: list[Write] = [Replace(_completed(registration, now, options)), Replace(owned)]
+    writes: list[Write] = [Replace(_completed(registration, now, options))]
+    if held.identity is not None:
+        owned = held.identity.but(state=IdentityState.OWNED, registration=None, provider_id=provider_id)
+        writes.append(Replace(owned))
     writes += [Replace(identifier.but(account_id=account.id)) for identifier in held.identifiers]
     return account, writes + birth(account, options)
 
@@ -229,8 +237,10 @@ def condemned(identity: Identity, now: datetime, options: Options) -> Identity:
 def failing(held: Held, failure: str, now: datetime, options: Options) -> list[Write]:
     """The failing commit. The identity is condemned: a create was sent, or may have been."""
     registration = failed(held.registration, failure, now, options)
-    released: list[Write] = [Delete(identifier) for identifier in held.identifiers]
-    return [Replace(registration), *released, Replace(condemned(held.identity, now, options))]
+    writes: list[Write] = [Replace(registration), *(Delete(identifier) for identifier in held.identifiers)]
+    if held.identity is not None:
+        writes.append(Replace(condemned(held.identity, now, options)))
+    return writes
 
 
 def refused_after_doubt(  # noqa: PLR0913, PLR0917 - plain values; a record of them would be used here alone

@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import cast
+from typing import Final, cast
 
-from semel.errors import ApplicationRefused, RegistrationInFlight, StoreRejected
+from semel.errors import ApplicationRefused, RegistrationInFlight, StoreInconsistent, StoreRejected
 from semel.model import Identifier, Identity, Registration
-from semel.ports import Absent, Found, Ref, Replace
+from semel.ports import Absent, Found, Ref, Replace, Unknown
 from semel.protocol import commits
 from semel.protocol.commits import Held
-from semel.protocol.engine import Engine, Registered
+from semel.protocol.engine import Engine, Outcome, Registered
 from semel.states import IdentityState, RegistrationState
 
-__all__ = ["complete", "fail", "finish", "held", "past", "take_lease"]
+__all__ = ["FINAL", "complete", "fail", "finish", "held", "past", "take_lease"]
 
 
-async def held(engine: Engine, registration: Registration) -> Held | None:
-    """Read what a pending registration holds; ``None`` where it does not hold all of it (any more)."""
+FINAL: Final = (ApplicationRefused, StoreRejected, StoreInconsistent)
+"""What refuses commit 2 for good: the registration must then fail."""
+
+
+async def held(engine: Engine, registration: Registration) -> Held:
+    """Read what a pending registration still holds."""
     refs = [Ref(Identity, (registration.account_id,)), *(Ref(Identifier, name) for name in registration.identifiers)]
     identity, *identifiers = await engine.store.get_many(refs)
-    found = [cast("Identifier", one) for one in identifiers if one is not None and _holds(registration, one)]
-    if len(found) < len(identifiers) or not isinstance(identity, Identity) or identity.state is not IdentityState.HELD:
-        return None
-    return Held(registration, identity, tuple(found))
+    found = [cast("Identifier", one) for one in identifiers if _holds(registration, one)]
+    mine = isinstance(identity, Identity) and identity.state is IdentityState.HELD
+    return Held(registration, cast("Identity", identity) if mine else None, tuple(found))
 
 
 def _holds(registration: Registration, record: object) -> bool:
@@ -35,23 +38,32 @@ def _holds(registration: Registration, record: object) -> bool:
     )
 
 
-async def complete(engine: Engine, held: Held, provider_id: str | None) -> Registered | None:
-    """Commit 2. ``None`` where it is not known to have happened.
+async def complete(engine: Engine, holding: Held, provider_id: str | None) -> Registered | None:
+    """Commit 2. ``None`` where it is not known to have happened. Raises one of ``FINAL``.
 
-    Raises ``ApplicationRefused`` or ``StoreRejected`` where it was refused for good; the registration must then fail.
+    A refusal by somebody who was faster leaves another version on a record of ours, for ever. Where all are as they
+    were, it was no record of ours that refused: a secondary constraint, or a row that somebody put there.
     """
-    account, writes = commits.completion(held, provider_id, engine.clock.now(), engine.options)
+    account, writes = commits.completion(holding, provider_id, engine.clock.now(), engine.options)
     put = await engine.put(writes)
+    if put.outcome is Outcome.REFUSED and await _untouched(engine, holding):
+        raise StoreInconsistent("The store refuses the account, and no record of the registration is in the way")
     return Registered(account.but(version=put.token), replayed=False) if put.done else None
 
 
-async def fail(engine: Engine, held: Held, failure: str) -> bool:
+async def _untouched(engine: Engine, holding: Held) -> bool:
+    before = [holding.registration, holding.identity, *holding.identifiers]
+    after = await engine.store.get_many([Ref(type(one), one.key) for one in before if one])
+    return [one.version for one in before if one] == [one.version if one else None for one in after]
+
+
+async def fail(engine: Engine, holding: Held, failure: str) -> bool:
     """The failing commit. ``True`` if it is known to have happened."""
-    put = await engine.put(commits.failing(held, failure, engine.clock.now(), engine.options))
+    put = await engine.put(commits.failing(holding, failure, engine.clock.now(), engine.options))
     if put.done:
         engine.events.emit(
             "registration.failed",
-            {"registration": held.registration.id, "door": held.registration.door, "reason": failure},
+            {"registration": holding.registration.id, "door": holding.registration.door, "reason": failure},
         )
     return put.done
 
@@ -70,17 +82,19 @@ async def finish(engine: Engine, registration: Registration) -> None:
     That *absent* is not final does no harm: the condemned record stays until nothing of ours can land.
     """
     mine = await take_lease(engine, registration, engine.ids.uuid())
-    holding = await held(engine, mine) if mine else None
-    if holding is None:
+    if mine is None:
         return
-    said = await engine.remote.find(holding.registration.account_id) if engine.remote else Absent()
+    holding = await held(engine, mine)
+    said: Found | Absent | Unknown = Absent()
+    if engine.remote is not None and holding.whole:
+        said = await engine.remote.find(mine.account_id)
     match said:
         case Found():
             ended = await _forward(engine, holding, said.provider_id)
         case Absent():
             ended = "failed" if await fail(engine, holding, "abandoned") else None
         case _:
-            ended = None
+            return
     if ended:
         engine.events.emit("registration.rescued", {"registration": registration.id, "outcome": ended})
 
@@ -88,21 +102,23 @@ async def finish(engine: Engine, registration: Registration) -> None:
 async def _forward(engine: Engine, holding: Held, provider_id: str) -> str | None:
     try:
         return "completed" if await complete(engine, holding, provider_id) else None
-    except (ApplicationRefused, StoreRejected) as refused:
+    except FINAL as refused:
         return "failed" if await fail(engine, holding, refused.code) else None
 
 
-async def past(engine: Engine, registration_id: str, deadline: datetime) -> None:
+async def past(engine: Engine, registration_id: str, deadline: datetime) -> bool:
     """Return once the registration no longer stands in the way, or may not: the caller looks again.
 
-    A live one is waited for; a dead one is ended. Raises ``RegistrationInFlight`` at the deadline.
+    ``False``: it did not stand there at all. A live one is waited for; a dead one is ended. Raises
+    ``RegistrationInFlight`` at the deadline.
     """
     found = await engine.store.get(Registration, (registration_id,))
     if found is None or found.state is not RegistrationState.PENDING:
-        return
+        return False
     if not engine.alive(found):
         await finish(engine, found)
-        return
+        return True
     engine.events.emit("registration.waited", {"registration": registration_id, "door": found.door})
     if not await engine.waiting.settled(registration_id, deadline):
         raise RegistrationInFlight(retry_after=engine.options.wait)
+    return True

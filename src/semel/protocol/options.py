@@ -9,6 +9,7 @@ from semel.errors import ConfigurationInvalid
 __all__ = ["Options"]
 
 _DAY = 86_400.0
+_CALLS_A_ROUND = 13  # three times: create, find by id, find by email, delete; and one to verify the password
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,5 +61,5 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def longest_request(self) -> float:
-        """An upper bound of how long one request works: it waits once, and calls the provider a few times a round."""
-        return self.wait + self.rounds * 4 * self.provider_timeout
+        """An upper bound of how long one request works: it waits once, and calls the provider some times a round."""
+        return self.wait + self.rounds * _CALLS_A_ROUND * self.provider_timeout

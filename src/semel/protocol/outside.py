@@ -4,26 +4,22 @@ from __future__ import annotations
 
 from enum import Enum
 
-from semel.errors import (
-    ApplicationRefused,
-    FieldError,
-    IdentityAlreadyExists,
-    OutcomeUnknown,
-    ProviderRefused,
-    SemelError,
-    StoreRejected,
-)
+from semel.errors import FieldError, IdentityAlreadyExists, OutcomeUnknown, ProviderRefused, SemelError
 from semel.model import Account, Identity, Name, Secret
 from semel.ports import Absent, Done, Exists, Found, NewIdentity, Rejected, RemoteProvider, Replace, Unknown
 from semel.protocol import commits
 from semel.protocol.commits import Ask, Held
-from semel.protocol.ending import complete, fail
+from semel.protocol.ending import FINAL, complete, fail
 from semel.protocol.engine import Engine, Registered
 from semel.states import IdentityState
 
 __all__ = ["Outside"]
 
 _TRIES = 3
+
+
+class _LeaseLostError(Exception):
+    """Somebody else has the registration by now: look again."""
 
 
 class _Whose(Enum):
@@ -47,9 +43,14 @@ class Outside:
 
     async def run(self) -> Registered | None:
         """Return the success; ``None``: look again. A refusal for good fails the registration and is raised."""
+        try:
+            return await self._make()
+        except _LeaseLostError:
+            return None
+
+    async def _make(self) -> Registered | None:
         for _ in range(_TRIES):
-            if not await self._lease_outlasts_a_call():
-                return None
+            await self._lease_for_a_call()
             match await self._remote.create(self._identity()):
                 case Done() as done:
                     return await self._complete(done.provider_id, ours=True)
@@ -73,15 +74,14 @@ class Outside:
         ask, account_id = self._ask, self.held.registration.account_id
         return NewIdentity(account_id, ask.email, self._password, ask.proved, ask.profile.full_name)
 
-    async def _lease_outlasts_a_call(self) -> bool:
-        """No request to the provider starts unless the lease outlasts its time-out."""
+    async def _lease_for_a_call(self) -> None:
+        """No request to the provider starts unless the lease outlasts its time-out. Raises ``_LeaseLostError``."""
         engine, registration = self._engine, self.held.registration
         needed = engine.later(self._remote.timeout)
         if registration.lease_until is None or registration.owner is None:
-            return False
-        if registration.lease_until >= needed:
-            return True
-        return await self._lease_again(registration.owner, engine.options.lease)
+            raise _LeaseLostError
+        if registration.lease_until < needed and not await self._lease_again(registration.owner, engine.options.lease):
+            raise _LeaseLostError
 
     async def _lease_again(self, worker: str, seconds: float) -> bool:
         engine = self._engine
@@ -98,7 +98,7 @@ class Outside:
         """
         try:
             registered = await complete(self._engine, self.held, provider_id)
-        except (ApplicationRefused, StoreRejected) as refused:
+        except FINAL as refused:
             await self._fail(refused)
             return None
         return registered if ours else None
@@ -106,7 +106,6 @@ class Outside:
     async def _fail(self, error: SemelError) -> None:
         """Fail the registration, then say why; a look again where it is not known to have failed."""
         if await fail(self._engine, self.held, error.code):
-            error.registration_id = self.held.registration.id
             raise error
 
     async def _unknown(self, answer: Unknown) -> OutcomeUnknown:
@@ -116,10 +115,11 @@ class Outside:
         over = self._engine.later(pause)
         if registration.owner and registration.lease_until and registration.lease_until > over:
             await self._lease_again(registration.owner, pause)
-        return OutcomeUnknown(retry_after=answer.retry_after or pause, registration_id=registration.id)
+        return OutcomeUnknown(retry_after=answer.retry_after or pause)
 
     async def _whose(self) -> tuple[_Whose, str | None]:
         """Settle "already exists" by identity, never by its text."""
+        await self._lease_for_a_call()
         mine = await self._remote.find(self.held.registration.account_id)
         if isinstance(mine, Unknown):
             raise await self._unknown(mine)
@@ -127,6 +127,7 @@ class Outside:
             return _Whose.OURS, mine.provider_id
         if self._ask.email is None:
             return _Whose.OPEN, None
+        await self._lease_for_a_call()
         other = await self._remote.find_by_email(self._ask.email)
         if isinstance(other, Unknown):
             raise await self._unknown(other)
@@ -139,6 +140,7 @@ class Outside:
         if record is None:
             return _Whose.SOMEBODYS, None
         if record.state is IdentityState.CONDEMNED:
+            await self._lease_for_a_call()
             removed = await self._remote.delete(other.provider_id)
             if isinstance(removed, Unknown):
                 raise await self._unknown(removed)

@@ -49,7 +49,7 @@ async def same_answer(engine: Engine, registration: Registration, password: Secr
             engine.events.emit("sign_in.failed", {"account": account.id, "door": registration.door})
             raise IdempotencyKeyReused
         case Verified.UNKNOWN:
-            raise OutcomeUnknown(retry_after=2 * engine.options.provider_timeout, registration_id=registration.id)
+            raise OutcomeUnknown(retry_after=2 * engine.options.provider_timeout)
         case Verified.ABSENT:
             return None
 
@@ -59,14 +59,15 @@ async def same_intent(engine: Engine, ask: Ask, taken: Identifier, password: Sec
 
     ``None``: it is another intent, or one too late.
     """
-    if ask.keyed or not taken.owned:
+    window = engine.options.same_intent_window
+    if ask.keyed or not taken.owned or not window:
         return None
     first = await engine.store.get(Registration, (taken.registration,))
     if first is None or first.keyed or first.fingerprint != ask.fingerprint or first.account_id != taken.account_id:
         return None
     if first.state is not RegistrationState.COMPLETED or first.completed_at is None:
         return None
-    if engine.clock.now() - first.completed_at > timedelta(seconds=engine.options.same_intent_window):
+    if engine.clock.now() - first.completed_at > timedelta(seconds=window):
         return None
     try:
         return await same_answer(engine, first, password)

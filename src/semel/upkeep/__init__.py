@@ -84,8 +84,8 @@ class Upkeep:
                 if duty.kind is type(fresh) and await duty.run(self._engine, fresh):
                     done[duty.name] += 1
                     return
-            except SemelError as error:
-                noted = {"duty": duty.name, "code": error.code, "record": "/".join(fresh.key)}
+            except Exception as error:  # noqa: BLE001 - one record must not end the pass for all others
+                noted = {"duty": duty.name, "code": _code(error), "record": "/".join(fresh.key)}
                 self._engine.events.emit("upkeep.failed", noted)
                 return
 
@@ -95,7 +95,12 @@ class Upkeep:
             await self._engine.clock.sleep(interval * (0.5 + self._engine.ids.jitter()))
             try:
                 done = await self.once()
-            except SemelError as error:
-                self._engine.events.emit("upkeep.failed", {"duty": "pass", "code": error.code})
+            except Exception as error:  # noqa: BLE001 - one pass must not end all others
+                self._engine.events.emit("upkeep.failed", {"duty": "pass", "code": _code(error)})
             else:
                 self._engine.events.emit("upkeep.passed", done)
+
+
+def _code(error: Exception) -> str:
+    """Return what tells an error apart, and nothing that it may carry."""
+    return error.code if isinstance(error, SemelError) else type(error).__name__

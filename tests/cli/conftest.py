@@ -57,7 +57,7 @@ def account(here: Path) -> Account:
 
 async def sign_up(email: str) -> Account:
     async with Semel(Settings(upkeep=False)) as semel:
-        return (await semel.register(email=email, password=PASSWORD, full_name="Ada [Lovelace]")).account
+        return (await semel.register(email=email, password=PASSWORD, full_name="Ada [bold]")).account
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ def test_a_user_is_shown(run: Run, account: Account) -> None:
     """By the email in any spelling; whole, and with no secret."""
     for_people, for_machines = run("user", "show", EMAIL.upper()), run("user", "show", EMAIL, "--json")
     assert (for_people.code, for_machines.code) == (0, 0)
-    assert "Ada [Lovelace]" in for_people.out
+    assert "Ada [bold]" in for_people.out
     shown = for_machines.json
     assert (shown["id"], shown["email"], shown["attributes"]) == (account.id, EMAIL, {})
     assert "argon2" not in for_people.out + for_machines.out

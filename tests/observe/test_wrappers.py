@@ -142,10 +142,18 @@ from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SimpleSpanProces
 
 from semel import Semel, Settings
 from semel.errors import InvalidCredentials
+from semel.stores.memory import MemoryStore
+
+
+class Driver(MemoryStore):
+    async def get_many(self, refs):
+        with trace.get_tracer("driver").start_as_current_span("SELECT"):
+            return await super().get_many(refs)
 
 
 async def main() -> None:
-    async with Semel(Settings(_env_file=None, database_url="memory:", argon2_memory_kib=8, upkeep=False)) as semel:
+    settings = Settings(_env_file=None, argon2_memory_kib=8, upkeep=False)
+    async with Semel(settings, store=Driver()) as semel:
         with trace.get_tracer("application").start_as_current_span("a request"), suppress(InvalidCredentials):
             await semel.sign_in("nobody@gmail.com", "never to be seen")
 
@@ -159,12 +167,13 @@ asyncio.run(main())
 
 
 def test_calls_are_spans_where_the_application_traces() -> None:
-    """One span a call of a port, below the caller's own, with the outcome and no value."""
+    """One span a call of a port, between the caller's own and the driver's, with the outcome and no value."""
     done = subprocess.run([sys.executable, "-c", _TRACED], capture_output=True, text=True, check=True)
     spans = [json.loads(line) for line in done.stdout.splitlines()]
     request = next(span for span in spans if span["name"] == "a request")
     ours = [span for span in spans if span["parent_id"] == request["context"]["span_id"]]
     assert [span["name"] for span in ours] == ["semel.store.get", "semel.store.get_many", "semel.provider.verify"]
+    assert [span["parent_id"] for span in spans if span["name"] == "SELECT"] == [ours[1]["context"]["span_id"]]
     assert all(span["attributes"] == {"semel.outcome": "ok"} for span in ours)
     assert "never to be seen" not in done.stdout
     assert "nobody@gmail.com" not in done.stdout

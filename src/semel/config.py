@@ -102,7 +102,6 @@ class Settings(BaseSettings):
         env_ignore_empty=True,
         extra="ignore",
         frozen=True,
-        hide_input_in_errors=True,
         use_attribute_docstrings=True,
     )
 

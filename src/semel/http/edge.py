@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import traceback
 from collections.abc import Iterator
 from typing import Final
 
 import structlog
-from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from semel.errors import InternalError
 from semel.http.problems import answer
-from semel.observe.logs import logger
+from semel.observe.logs import Log
 from semel.ports import Clock, Ids
 
 __all__ = ["Edge"]
 
-_log = logger()
+_log = Log()
 
 _SANE_ID: Final = re.compile(r"[A-Za-z0-9._-]{8,128}")
 
@@ -52,27 +52,30 @@ class Edge:
         started = self._clock.monotonic()
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             await self._answered(exchange, scope, receive)
-            _log.info(
-                "http.request",
-                method=scope["method"],
-                # The pattern, not the path: what a caller types into a path may be a secret.
-                route=getattr(scope.get("route"), "path", None),
-                status=exchange.status,
-                seconds=round(self._clock.monotonic() - started, 6),
-            )
+            self._note(scope, exchange.status, self._clock.monotonic() - started)
+
+    def _note(self, scope: Scope, status: int | None, seconds: float) -> None:
+        fields = {
+            "method": scope["method"],
+            # The pattern, not the path: what a caller types into a path may be a secret.
+            "route": getattr(scope.get("route"), "path", None),
+            "status": status,
+            "seconds": round(seconds, 6),
+        }
+        _log.log(logging.INFO, "http.request", fields)
 
     async def _answered(self, exchange: _Exchange, scope: Scope, receive: Receive) -> None:
         try:
             await self._app(scope, receive, exchange.send)
         except ClientDisconnect:
-            _log.info("http.hung_up")
+            _log.log(logging.INFO, "http.hung_up", {})
         except Exception as error:  # noqa: BLE001 - the last resort: answered without detail, told to the log
-            _log.error("http.error", trace=list(_trace(error)))
+            _log.log(logging.ERROR, "http.error", {"trace": list(_trace(error))})
             if exchange.status is None:
                 await answer(InternalError(), scope)(scope, receive, exchange.send)
 
     def _request_id(self, scope: Scope) -> str:
-        offered = Headers(scope=scope).get("x-request-id", "")
+        offered = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"), "")
         return offered if _SANE_ID.fullmatch(offered) else self._ids.uuid()
 
 

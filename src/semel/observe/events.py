@@ -9,7 +9,7 @@ from typing import Final
 
 from prometheus_client import Counter
 
-from semel.observe.logs import logger
+from semel.observe.logs import Log
 from semel.observe.metrics import Metrics
 
 __all__ = ["ObservedEvents"]
@@ -31,7 +31,7 @@ class ObservedEvents:
     """``ports.Events`` for operators."""
 
     def __init__(self, metrics: Metrics) -> None:
-        self._log = logger()
+        self._log = Log()
         self._every = metrics.events
         self._counters: dict[str, tuple[Counter, tuple[str, ...]]] = {
             "registration.ended": (metrics.registrations, ("door", "outcome")),
@@ -48,9 +48,7 @@ class ObservedEvents:
             counter, labels = self._counters[name]
             for values in product(*(_several(fields.get(label, "")) for label in labels)):
                 counter.labels(*values).inc()
-        level = _LEVELS.get(name, logging.INFO)
-        if self._log.isEnabledFor(level):  # asked here, since the logger would first do half of its work
-            self._log.log(level, name, **fields)
+        self._log.log(_LEVELS.get(name, logging.INFO), name, fields)
 
 
 def _several(value: str | float | Sequence[str]) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import Enum
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -261,6 +262,7 @@ _COLUMN_TYPES: Final[Mapping[Shape, TypeEngine[Any]]] = {
 }
 
 
+@cache
 def fields(kind: type[Record]) -> tuple[Field, ...]:
     """Return a record type's fields in the order of its columns: its own first, then ``due_at`` and ``version``."""
     info = msgspec.inspect.type_info(kind)

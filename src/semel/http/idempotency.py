@@ -14,8 +14,9 @@ __all__ = ["HEADER", "idempotency_key"]
 
 HEADER: Final = "Idempotency-Key"
 
-_STRING: Final = re.compile(r'"(?:[ !#-\[\]-~]|\\["\\])*"')
+_STRING: Final = re.compile(r'"[ !#-\[\]-~]*(?:\\["\\][ !#-\[\]-~]*)*"')
 """A string of RFC 8941, section 3.3.3."""
+_ESCAPED: Final = re.compile(r"\\(.)")
 _BARE: Final = re.compile(r"[!#-~](?:[ -~]*[!-~])?")
 
 
@@ -31,7 +32,7 @@ def idempotency_key(headers: Headers) -> str | None:
         raise _invalid("Send this header once")
     value = given[0]
     if _STRING.fullmatch(value):
-        key = re.sub(r"\\(.)", r"\1", value[1:-1])
+        key = _ESCAPED.sub(r"\1", value[1:-1])
     elif _BARE.fullmatch(value):
         key = value
     else:

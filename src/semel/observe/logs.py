@@ -52,8 +52,10 @@ class _Formatter(structlog.stdlib.ProcessorFormatter):
     """Renders our events, and what others log as if it were one."""
 
     def __init__(self, renderer: Processor) -> None:
-        final = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, structlog.processors.format_exc_info]
-        super().__init__(foreign_pre_chain=[_merge, _name_level, _stamp], processors=[*final, renderer])
+        first: list[Processor] = [_merge, _name_level, _stamp]
+        without_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+        last: list[Processor] = [without_meta, structlog.processors.format_exc_info, renderer]
+        super().__init__(foreign_pre_chain=first, processors=last)
         self._renderer = renderer
 
     @override

@@ -8,6 +8,9 @@ from hypothesis import settings
 from tests.scale import SCALE, Scale
 from tests.servers import Servers
 from tests.services import PostgresServer, pgbouncer, postgres_server
+from tests.tables import line, pytest_terminal_summary
+
+__all__ = ["line", "pytest_terminal_summary"]
 
 # Never a deadline: no test here judges absolute time. The normal run is the same each time; the full one explores.
 settings.register_profile("normal", deadline=None, derandomize=True)

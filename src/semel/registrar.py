@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+from typing import Final
 
 from semel.errors import (
     ApplicationRefused,
@@ -32,7 +33,10 @@ from semel.protocol.outside import Outside
 from semel.protocol.replay import same_answer, same_intent
 from semel.states import DOORS_THAT_CONVERGE, IdentityState, RegistrationState
 
-__all__ = ["Registrar"]
+__all__ = ["LOOKS_AGAIN", "Registrar"]
+
+LOOKS_AGAIN: Final = "registration.looks_again"
+"""The event at which a registration's work says all that it remembers: the explorer merges what meets there."""
 
 _OF_A_REGISTRATION = (StoreError, ApplicationRefused, ProviderRefused, IdentityAlreadyExists, OutcomeUnknown)
 """Errors that name the caller's registration, so that an operator can look it up."""
@@ -147,16 +151,29 @@ class _Work:
     async def _until_answered(self) -> Registered:
         """Look at the registration, take the step it calls for, and look again, until there is an answer."""
         found = await self._look()
-        for _ in range(self._engine.options.rounds):
+        for turn in range(self._engine.options.rounds):
             if isinstance(found, Registered):
                 return found
             answer = await self._step(found)
             if answer is not None:
                 return answer
+            self._engine.events.emit(LOOKS_AGAIN, self._memory(turn))
             found = await self._registration()
         if self._unexplained >= self._engine.options.rounds:
             raise StoreInconsistent
         raise OutcomeUnknown(retry_after=self._engine.options.wait)
+
+    def _memory(self, turn: int) -> dict[str, str | int]:
+        """Return all that a look again starts from; whatever else the work has seen no longer matters."""
+        return {
+            "registration": self.ask.registration,
+            "worker": self._worker,
+            "turn": turn,
+            "doubt": self._doubt,
+            "begun": self._begun,
+            "unexplained": self._unexplained,
+            "deadline": self._deadline.isoformat(),
+        }
 
     async def _look(self) -> Registration | Registered | None:
         """Spare the hash of a request that will be refused, where a hash is slow.

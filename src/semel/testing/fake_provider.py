@@ -116,6 +116,10 @@ class FakeProvider(ProviderFace):
         self.state = self._realm.plant(self.state, Kept(provider_id, label, email, True, None), password)  # noqa: FBT003
         return provider_id
 
+    def everybody(self) -> tuple[Found, ...]:
+        """Return all identities, as the port shows them; no call is counted."""
+        return self._realm.everybody(self.state)
+
     def land(self) -> None:
         """Let the late requests arrive, in the order in which they were sent. Nobody hears what comes of them."""
         while self._late:

@@ -93,6 +93,10 @@ class Realm(msgspec.Struct, frozen=True):
         kept = _with_email(state, email)
         return state, self._found(kept) if kept else Absent()
 
+    def everybody(self, state: State) -> tuple[Found, ...]:
+        """Return all identities, as the port shows them."""
+        return tuple(self._found(kept) for kept in state.identities)
+
     def delete(self, state: State, provider_id: str) -> tuple[State, Done]:
         """See ``RemoteProvider.delete``; its sessions end with it."""
         identities = tuple(kept for kept in state.identities if kept.provider_id != provider_id)

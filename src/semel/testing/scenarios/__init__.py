@@ -1,4 +1,4 @@
-"""The built-in scenarios: people, administrators and upkeep meet over the shipped engine, around one email or one account.
+"""The built-in scenarios: people and upkeep meet over the shipped engine, around one email or one account.
 
 ``built_in()`` lists them; ``semel explore`` runs them. To prove a provider, a store or a step of your own, build a
 ``Scenario`` from the same parts: see ``docs/how-to/explore.md``.

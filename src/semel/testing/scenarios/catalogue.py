@@ -8,6 +8,7 @@ from typing import Final
 
 from semel.intents import Intent
 from semel.model import Record, Secret
+from semel.registrar import LOOKS_AGAIN
 from semel.states import Door
 from semel.testing.explorer.doubles import ProviderService, StoreService
 from semel.testing.explorer.runs import Make
@@ -83,47 +84,77 @@ _ABOUT: Final = {
 }
 
 _FRESH: Final = (
-    "key|key same|key other-password|key other-payload|key again|key rival|key no-key|no-key no-key-twin|"
-    "no-key no-key-other-password|ann-and-u bob-and-u|ann-and-u phone-and-ann|phone-and-ann phone-and-bob|"
-    "retry other-password|retry rival|federated federated-twin|federated key"
+    "key",
+    "key same",
+    "key other-password",
+    "key other-payload",
+    "key again",
+    "key rival",
+    "key no-key",
+    "no-key no-key-twin",
+    "no-key no-key-other-password",
+    "ann-and-u bob-and-u",
+    "ann-and-u phone-and-ann",
+    "phone-and-ann phone-and-bob",
+    "retry other-password",
+    "retry rival",
+    "federated federated-twin",
+    "federated key",
 )
-_REMOTE: Final = "key upkeep|retry upkeep|key sign-in|key rival upkeep|key same upkeep"
-_OWNED: Final = "replay|replay-other-password|delete replay|delete key|delete delete-2|replay replay-other-password"
+_OWNED: Final = (
+    "replay",
+    "replay-other-password",
+    "replay replay-other-password",
+    "delete replay",
+    "delete key",
+    "delete delete-2",
+)
+_REMOTE: Final = (
+    ("fresh", (*_FRESH, "key upkeep", "retry upkeep", "key sign-in", "key rival upkeep", "key same upkeep")),
+    ("owned", (*_OWNED, "delete sign-in-0", "delete replay upkeep", "delete key upkeep")),
+    ("foreign", ("key", "key upkeep", "key sign-in-0", "sign-in-0", "sign-in-0 upkeep")),
+    ("dead", ("upkeep upkeep-2", "upkeep same", "upkeep rival", "rival same")),
+    ("removal", ("upkeep key", "upkeep sign-in-0", "key sign-in-0", "upkeep upkeep-2")),
+    ("retained", ("key same", "key upkeep")),
+)
+_NAMED: Final = ("key rival", "key other-password", "key upkeep")
+_FORGED: Final = ("key", "key upkeep")
+
 _LIVELY: Final = frozenset(
-    "key same other-password rival no-key no-key-twin no-key-other-password ann-and-u bob-and-u retry federated".split()
+    {
+        "key",
+        "same",
+        "other-password",
+        "rival",
+        "no-key",
+        "no-key-twin",
+        "no-key-other-password",
+        "ann-and-u",
+        "bob-and-u",
+        "retry",
+        "federated",
+    }
 )
+"""Of these, where nothing goes wrong and nobody has the email, somebody gets in."""
 
 
 def built_in(setting: Setting | None = None) -> Iterator[Scenario]:
     """Yield every built-in scenario, over this setting's engine (the shipped one by default)."""
-    remote, embedded = setting or Setting(), _embedded(setting or Setting())
-    for names in (*_FRESH.split("|"), *_REMOTE.split("|")):
-        yield scenario(remote, "fresh", names)
-    for names in (*_OWNED.split("|"), "delete sign-in-0", "delete replay upkeep", "delete key upkeep"):
-        yield scenario(remote, "owned", names)
-    for names in ("key", "key upkeep", "key sign-in-0", "sign-in-0", "sign-in-0 upkeep"):
-        yield scenario(remote, "foreign", names)
-    for names in ("upkeep upkeep-2", "upkeep same", "upkeep rival", "rival same"):
-        yield scenario(remote, "dead", names)
-    for names in ("upkeep key", "upkeep sign-in-0", "key sign-in-0", "upkeep upkeep-2"):
-        yield scenario(remote, "removal", names)
-    for names in ("key same", "key upkeep"):
-        yield scenario(remote, "retained", names, longs=1)
-    for names in ("key", "key upkeep"):
-        yield scenario(remote, "forged", names, Variant.MARKER)
-    for names in ("key rival", "key other-password", "key upkeep"):
-        yield scenario(remote, "fresh", names, Variant.NAMED)
-    for names in _FRESH.split("|"):
-        yield scenario(embedded, "fresh", names)
-    for names in _OWNED.split("|"):
-        yield scenario(embedded, "owned", names)
+    remote = setting or Setting()
+    embedded = _embedded(remote)
+    for world, meetings in _REMOTE:
+        yield from (scenario(remote, world, names) for names in meetings)
+    yield from (scenario(remote, "forged", names, Variant.MARKER) for names in _FORGED)
+    yield from (scenario(remote, "fresh", names, Variant.NAMED) for names in _NAMED)
+    yield from (scenario(embedded, "fresh", names) for names in _FRESH)
+    yield from (scenario(embedded, "owned", names) for names in _OWNED)
 
 
 def _embedded(setting: Setting) -> Setting:
     return Setting(embedded=True, options=setting.options, engine=setting.engine, registrar=setting.registrar)
 
 
-def scenario(setting: Setting, world: str, names: str, variant: Variant = Variant.OWN, longs: int = 0) -> Scenario:
+def scenario(setting: Setting, world: str, names: str, variant: Variant = Variant.OWN) -> Scenario:
     """Return the scenario in which these people meet in this world; ``names`` are parted by spaces."""
     people = names.split()
     records, state, foreign = _world(setting, world, variant)
@@ -149,8 +180,9 @@ def scenario(setting: Setting, world: str, names: str, variant: Variant = Varian
         jump=_PAST_LEASE,
         jumps=0 if setting.embedded else 1,
         long=timedelta(seconds=setting.options.failed_kept) + _PAST_HORIZON,
-        longs=longs,
+        longs=1 if world == "retained" else 0,
         hang_up=True,
+        memories=frozenset({LOOKS_AGAIN}),
     )
 
 

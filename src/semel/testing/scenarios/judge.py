@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from typing_extensions import override
 
-from semel.model import Account, Identity, OutboxEvent, Secret
+from semel.model import Account, Identity, OutboxEvent
 from semel.ports import Found, Verified
 from semel.stores.memory import Table
 from semel.testing.explorer.runs import How, Outcome
@@ -72,10 +72,9 @@ class EngineJudge(Judge):
     @override
     def ended(self, ending: Ending) -> Sequence[str]:
         told = [self._told(who, outcome, ending) for who, outcome in ending.outcomes.items()]
-        state = ending.states.get("provider")
         snapshot = Snapshot(
             records=tuple(ending.states["store"].values()),
-            identities=tuple(self._found(state)) if self._provider else None,
+            identities=self._found(ending.states["provider"]) if self._provider else None,
             foreign=self._foreign,
             secrets=self._secrets,
         )
@@ -101,12 +100,11 @@ class EngineJudge(Judge):
         identity = ending.states["store"].get((Identity.TYPE, (answer.account_id,)))
         return identity is not None and identity.credential == _now(CheapHasher().hash(answer.password))
 
-    def _found(self, state: State) -> list[Found]:
+    def _found(self, state: State) -> tuple[Found, ...]:
         if self._provider is None:
-            return []
+            return ()
         self._provider.state = state
-        emails = [kept.email or "" for kept in state.identities]
-        return [_now(self._provider.find_by_email(email)) for email in emails]
+        return self._provider.everybody()
 
     def _liveness(self, snapshot: Snapshot, told: Sequence[Told], ending: Ending) -> list[str]:
         if ending.disturbed or not self._lively:
@@ -123,8 +121,3 @@ def _now(coroutine: Any) -> Any:  # noqa: ANN401 - what the double answers
     except StopIteration as end:
         return end.value
     raise RuntimeError("a double suspended")
-
-
-def passwords(*secrets: Secret) -> tuple[str, ...]:
-    """Return the passwords as text, for the check that none stands in a record."""
-    return tuple(secret.reveal() for secret in secrets)

@@ -1,9 +1,9 @@
-"""Who meets: callers at the doors, people who sign in or delete their account, upkeep. Each has an engine of its own."""
+"""Who meets: callers at the doors, people who sign in, somebody who deletes, upkeep; each over an engine of its own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
 import msgspec
 
@@ -17,7 +17,7 @@ from semel.protocol.ending import finish
 from semel.protocol.engine import Engine
 from semel.protocol.options import Options
 from semel.providers.embedded import EmbeddedPasswords
-from semel.registrar import Registrar
+from semel.registrar import LOOKS_AGAIN, Registrar
 from semel.states import RegistrationState
 from semel.testing.explorer.runs import Make, Ports
 from semel.testing.hashers import CheapHasher
@@ -25,8 +25,8 @@ from semel.upkeep import Upkeep
 
 __all__ = ["OPTIONS", "Answer", "Setting", "again", "caller", "deleting", "signing_in", "upkeep"]
 
-OPTIONS: Final = Options(wait=1e-9, poll_first=1e-9, rounds=4)
-"""One short wait, since a schedule may let any time pass during it, and few rounds: more repeat the same."""
+OPTIONS: Final = Options(wait=1e-9, poll_first=1e-9, rounds=3)
+"""One wait of no time, since a schedule may let any time pass during it, and few rounds: more repeat the same."""
 
 _COME_BACK: Final = (OutcomeUnknown, RegistrationInFlight, StoreUnavailable)
 
@@ -54,7 +54,7 @@ class Setting(msgspec.Struct, frozen=True):
     engine: Callable[..., Engine] = Engine
     registrar: Callable[[Engine, Policy], Registrar] = Registrar
 
-    def engine_over(self, ports: Ports, ids: Ids | None = None) -> Engine:
+    def engine_over(self, ports: Ports, noted: _Noted | None = None) -> Engine:
         """Return a worker's engine over its ports."""
         provider: EmbeddedProvider | RemoteProvider
         provider = EmbeddedPasswords(CheapHasher()) if self.embedded else ports.provider
@@ -62,19 +62,28 @@ class Setting(msgspec.Struct, frozen=True):
             ports.store,
             provider,
             clock=ports.clock,
-            ids=ids or ports.ids,
-            events=ports.events,
+            ids=noted or ports.ids,
+            events=noted or ports.events,
             fingerprint_key=b"of the explorer",
             options=self.options,
         )
 
 
-class _NotingIds:
-    """Ids that keep what was drawn."""
+class _Noted:
+    """A caller's ids and events. It keeps what was drawn, as far as an account may come of it."""
 
-    def __init__(self, ids: Ids) -> None:
-        self._ids = ids
+    def __init__(self, ports: Ports) -> None:
+        self._ids: Ids = ports.ids
+        self._events = ports.events
         self.drew: list[str] = []
+        self.tries = 0
+
+    def emit(self, name: str, fields: Mapping[str, str | int | float | Sequence[str]]) -> None:
+        """See ``Events.emit``. A memory is the engine's and the caller's own; what was refused can come to nothing."""
+        if name == LOOKS_AGAIN:
+            self.drew = self.drew if fields["doubt"] else []
+            fields = {**fields, "tries": self.tries, "drew": self.drew}
+        self._events.emit(name, fields)
 
     def uuid(self) -> str:
         """See ``Ids.uuid``."""
@@ -98,18 +107,18 @@ def caller(setting: Setting, intent: Intent, tries: int = 1) -> Make:
     """A caller at a door, who comes back with the same key where it is told to, ``tries`` times in all."""
 
     async def party(ports: Ports) -> Answer:
-        ids = _NotingIds(ports.ids)
-        engine = setting.engine_over(ports, ids)
+        noted = _Noted(ports)
+        engine = setting.engine_over(ports, noted)
         registrar = setting.registrar(engine, Policy())
         key = prepare(engine, Policy(), intent).registration if intent.idempotency_key else None
         answer = Answer(registration=key)
-        for _ in range(tries):
+        for noted.tries in range(tries):
             try:
                 done = await registrar.register(intent)
             except _COME_BACK as error:
-                answer = Answer(registration=key, code=error.code, drew=frozenset(ids.drew))
+                answer = Answer(registration=key, code=error.code, drew=frozenset(noted.drew))
             except SemelError as error:
-                return Answer(registration=key, code=error.code, drew=frozenset(ids.drew))
+                return Answer(registration=key, code=error.code, drew=frozenset(noted.drew))
             else:
                 return Answer(registration=key, account_id=done.account.id, password=intent.password)
         return answer
@@ -179,6 +188,3 @@ def upkeep(setting: Setting) -> Make:
         return Answer(did="passed")
 
     return party
-
-
-Program = Callable[[Ports], Coroutine[Any, Any, Answer]]

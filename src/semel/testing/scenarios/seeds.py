@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -12,6 +12,7 @@ from semel.ports import Delete, NewIdentity, Replace, Write
 from semel.protocol import commits
 from semel.protocol.commits import Ask
 from semel.states import IdentityState
+from semel.stores.memory import MemoryStore
 from semel.testing.clock import START, SequentialIds, VirtualClock
 from semel.testing.explorer.runs import Ports
 from semel.testing.fake_provider import FakeProvider, State, Variant
@@ -97,12 +98,21 @@ WORLDS: Final[Mapping[str, Callable[[Setting, Variant], World]]] = {
 
 def _ask(setting: Setting, key: str, password: Secret) -> Ask:
     """Return what a caller's own engine makes of the form."""
-    ports = Ports("seed", VirtualClock(), SequentialIds("seed"), {"store": None, "provider": None})
+    nobody = Ports(
+        "seed", VirtualClock(), SequentialIds("seed"), _Nobody(), {"store": MemoryStore(), "provider": FakeProvider()}
+    )
     intent = Intent(email=ANN, password=password, idempotency_key=key)
-    return prepare(setting.engine_over(ports), Policy(), intent)
+    return prepare(setting.engine_over(nobody), Policy(), intent)
 
 
-def _written(writes: list[Write]) -> tuple[Record, ...]:
+class _Nobody:
+    """Listens to no event."""
+
+    def emit(self, name: str, fields: object) -> None:
+        """See ``Events.emit``."""
+
+
+def _written(writes: Sequence[Write]) -> tuple[Record, ...]:
     return tuple(write.record.but(version=_TOKEN) for write in writes if not isinstance(write, Delete))
 
 
@@ -113,8 +123,7 @@ def _at_provider(variant: Variant, account_id: str, password: Secret, email: str
 
 
 def _hash(password: Secret) -> str:
-    digest: str = _finished(CheapHasher().hash(password))
-    return digest
+    return str(_finished(CheapHasher().hash(password)))
 
 
 def _finished(coroutine: object) -> object:

@@ -16,6 +16,7 @@ state, looked at once: a party is a deterministic program, so it cannot tell the
 """
 
 from semel.testing.explorer.doubles import ProviderService, StoreService
+from semel.testing.explorer.pool import Job, explore_all, scenarios_of
 from semel.testing.explorer.report import Report, explore, replay
 from semel.testing.explorer.runs import How, Make, Outcome, Ports
 from semel.testing.explorer.scenarios import Ending, Judge, Rest, Scenario
@@ -29,6 +30,7 @@ __all__ = [
     "Change",
     "Ending",
     "How",
+    "Job",
     "Judge",
     "Make",
     "Outcome",
@@ -41,5 +43,7 @@ __all__ = [
     "Service",
     "StoreService",
     "explore",
+    "explore_all",
     "replay",
+    "scenarios_of",
 ]

@@ -9,6 +9,7 @@ import typer
 
 from semel.cli import operations, records
 from semel.cli.exits import MEANINGS, exit_of
+from semel.cli.explore import explore
 from semel.cli.serve import serve
 from semel.errors import SemelError
 
@@ -27,6 +28,7 @@ app.command()(serve)
 app.command()(operations.migrate)
 app.command()(operations.upkeep)
 app.command()(operations.config)
+app.command()(explore)
 app.add_typer(records.user, name="user")
 app.add_typer(records.registration, name="registration")
 app.add_typer(records.removal, name="removal")

@@ -16,6 +16,7 @@ EXTRA_OF = {
     "semel.stores.postgres": "postgres",
     "semel.stores.postgres_errors": "postgres",
     "semel.stores.postgres_migrate": "postgres",
+    "semel.stores.postgres_steps": "postgres",
     "semel.stores.postgres_pool": "postgres",
 }
 # A script that Alembic runs, no module to import.

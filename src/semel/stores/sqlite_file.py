@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from time import sleep
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
@@ -42,6 +43,9 @@ _PASSING: Final = frozenset(
 """What may be over a moment later, or once the file has been mended."""
 _LASTING: Final = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY})
 """What somebody has to make room or give rights for."""
+_SWITCHES: Final = 400
+_SWITCH_PAUSE: Final = 0.025
+"""In seconds; so many such pauses are more than a switch by another process takes."""
 
 
 def database_path(url: str) -> Path:
@@ -94,11 +98,22 @@ def connect(path: Path, *, create: bool = False, busy_seconds: float = BUSY_SECO
 
 def use_wal(connection: sqlite3.Connection) -> None:
     """Switch the file to a write-ahead log, for good. Raises ``ConfigurationInvalid`` where it cannot have one."""
-    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
-    if mode != "wal":
+    if _journal_mode(connection) != "wal":
         raise ConfigurationInvalid(
             "The SQLite file is on a file system without shared memory: move it to a local disk."
         )
+
+
+def _journal_mode(connection: sqlite3.Connection) -> str:
+    """Ask for a write-ahead log. SQLite does not wait for its lock here, so several that switch at once must."""
+    for _ in range(_SWITCHES):
+        try:
+            return str(connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
+        except sqlite3.OperationalError as error:
+            if _code(error) != sqlite3.SQLITE_BUSY:
+                raise
+        sleep(_SWITCH_PAUSE)
+    return str(connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
 
 
 def stored_revision(connection: sqlite3.Connection) -> str | None:

@@ -212,6 +212,6 @@ def test_a_session_that_ends_while_others_use_it(ending: Make, other: Make) -> N
 
 
 def test_two_sign_ins_where_there_is_room_for_one() -> None:
-    """The oldest session makes room, then one of the two; none is left over."""
-    report = explore(meeting(Sessions(), one=signing_in, other=signing_in), 2)
+    """The oldest session makes room; both who signed in stay so, and nothing is left over."""
+    report = explore(meeting(NobodyIsSignedOut(), one=signing_in, other=signing_in), 2)
     assert report.exhausted, report.story

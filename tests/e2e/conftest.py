@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.grounds import postgres_ground, sqlite_ground
+from tests.e2e.grounds import PostgresGround, SqliteGround
 from tests.e2e.killing import warm_up
 from tests.e2e.rows import Rows
 from tests.e2e.scenes import Stage
@@ -44,6 +44,9 @@ def stage(
     """Where scenes are made, with a database of their own each."""
     warm_up()
     directory = tmp_path_factory.mktemp("stage")
-    sqlite = request.param == "sqlite"
-    with sqlite_ground(directory) if sqlite else postgres_ground(request.getfixturevalue("postgres")) as ground:
-        yield Stage(ground, servers, directory)
+    if request.param == "sqlite":
+        yield Stage(SqliteGround(directory), servers, directory)
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    with server.database() as url:
+        yield Stage(PostgresGround(url), servers, directory)

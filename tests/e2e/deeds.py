@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from datetime import timedelta
 from functools import partial
 from typing import ClassVar
 
@@ -11,15 +12,14 @@ import pytest
 from typing_extensions import override
 
 from semel import Semel
-from semel.errors import OutcomeUnknown
+from semel.errors import OutcomeUnknown, ProviderRefused
 from semel.model import KeyRecord, Secret
 from semel.ports import Delete
 from semel.system import SystemIds
 from semel.testing import Fault
 from semel.testing.fake_server import FakeProviderServer
 from tests.e2e.killing import Process, open_store
-from tests.e2e.scenes import LOGIN, Person, Scene, caller
-from tests.e2e.site import SIGN_UP
+from tests.e2e.scenes import LOGIN, Scene, caller
 from tests.e2e.snapshot import account, condemned, latest
 
 
@@ -50,7 +50,7 @@ class Deed(ABC):
         """See that the person can sign in, or sign up with another password."""
         client = await self.scene.server()
         if account(await self.scene.look(), self.person.email) is None:
-            self.person = Person(self.person.email, self.scene.person().password)
+            self.person = self.scene.again(self.person)
             answer = await self.scene.sign_up(client, self.person)
             assert answer.status_code == 201, answer.text
         await self.scene.sign_in(client, self.person)
@@ -68,7 +68,7 @@ class Request(Deed):
     @override
     async def act(self, fatal: str | None) -> Process:
         victim = await self.scene.victim(fatal)
-        async with caller(victim) as client:
+        async with caller(victim.url) as client:
             if fatal is None:
                 answer = await self.send(client)
                 assert answer.status_code == self.status, answer.text
@@ -86,7 +86,19 @@ class SignUp(Request):
 
     @override
     async def send(self, client: httpx.AsyncClient) -> httpx.Response:
-        return await client.post(SIGN_UP, json=self.person.body, headers={"Idempotency-Key": self.person.key})
+        return await self.scene.ask(client, self.person)
+
+    async def same_success(self, client: httpx.AsyncClient) -> None:
+        """See that the same request has a success, the same each time, and that the password opens it."""
+        answer = await self.scene.sign_up(client, self.person)
+        assert answer.status_code == 201, answer.text
+        assert (await self.scene.sign_in(client, self.person))["account"]["id"] == answer.json()["user_id"]
+        assert (await self.scene.sign_up(client, self.person)).json()["user_id"] == answer.json()["user_id"]
+
+    async def died(self, point: str) -> None:
+        """Let a server die over the very sign-up, and its lease end."""
+        await self.act(point)
+        await self.scene.over()
 
 
 class SignUpAgain(SignUp):
@@ -98,10 +110,7 @@ class SignUpAgain(SignUp):
 
     @override
     async def mend(self) -> None:
-        answer = await self.scene.sign_up(self.second, self.person)
-        assert answer.status_code == 201, answer.text
-        assert (await self.scene.sign_in(self.second, self.person))["account"]["id"] == answer.json()["user_id"]
-        assert (await self.scene.sign_up(self.second, self.person)).json()["user_id"] == answer.json()["user_id"]
+        await self.same_success(self.second)
 
 
 class SignUpForgotten(SignUp):
@@ -114,6 +123,64 @@ class SignUpForgotten(SignUp):
         if identities is not None:
             assert len(rested.identities or ()) == len(identities)
         await self.signed_up_or_free()
+
+
+class SignUpLater(SignUp):
+    """The caller tries again once the lease is over, at a server that is started then."""
+
+    @override
+    async def mend(self) -> None:
+        await self.scene.over()
+        await self.same_success(await self.scene.server())
+
+
+class SecondTry(SignUpLater):
+    """A sign-up under the key of one whose server died when the identity had just been made."""
+
+    does = frozenset({"commit", "create", "find", "verify_password"})
+
+    @override
+    async def prepare(self) -> None:
+        await self.died("after create 1")
+
+
+class Newcomer(SignUpLater):
+    """A sign-up that finds the email held by one whose server died."""
+
+    does = frozenset({"commit", "create", "find"})
+
+    @override
+    async def prepare(self) -> None:
+        await self.died("before create 1")
+        self.person = self.scene.again(self.person)
+
+
+class AfterFailure(SignUpLater):
+    """A sign-up under the key of one that failed, and whose identity is still to be removed."""
+
+    does = frozenset({"commit", "create"})
+
+    @override
+    async def prepare(self) -> None:
+        assert self.scene.remote is not None
+        self.scene.remote.plan.next("create", Fault.REFUSE)
+        with pytest.raises(ProviderRefused):
+            await self.scene.register(self.person)
+
+
+class OverRemains(SignUpLater):
+    """A sign-up for an email that a deleted account's identity still has at the provider."""
+
+    does = frozenset({"commit", "create", "find", "find_by_email", "delete"})
+
+    @override
+    async def prepare(self) -> None:
+        assert self.scene.remote is not None
+        account_id = await self.scene.register(self.person)
+        self.scene.remote.plan.next("find", Fault.DROP)
+        async with self.scene.opened() as (semel, _):
+            await semel.delete_account(account_id)
+        self.person = self.scene.again(self.person)
 
 
 class SignIn(Request):
@@ -234,7 +301,7 @@ class Upkeep(Deed):
 
 
 class Rescue(Upkeep):
-    """The rescue of a sign-up whose server died right after ``died``."""
+    """The rescue of a sign-up whose server died at a point."""
 
     died: ClassVar[str]
 
@@ -242,8 +309,7 @@ class Rescue(Upkeep):
     async def prepare(self) -> None:
         sign_up = SignUpForgotten(self.scene)
         self.person = sign_up.person
-        await sign_up.act(self.died)
-        await self.scene.over()
+        await sign_up.died(self.died)
 
 
 class RescueForward(Rescue):
@@ -289,6 +355,17 @@ class Removal(LastLook):
     async def prepare(self) -> None:
         (await self.condemn()).provider.land()
         await self.scene.over()
+
+
+class Retention(Upkeep):
+    """A pass a year later: keys are rotated, a session ends, a registration is forgotten."""
+
+    @override
+    async def prepare(self) -> None:
+        async with self.scene.opened() as (semel, _):
+            await semel.register(email=self.person.email, password=self.person.password)
+            await semel.sign_in(self.person.email, self.person.password)
+        self.scene.clock.ahead += timedelta(days=365)
 
 
 class FirstStart(Deed):

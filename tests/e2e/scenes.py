@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -11,18 +12,20 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+from typing_extensions import override
 
 from semel import Semel
 from semel.config import PREFIX, Settings
 from semel.ports import Store
-from semel.testing import Variant
+from semel.testing import FakeProvider, Fault, Variant, VirtualClock
+from semel.testing.fake_provider import TIMEOUT
 from semel.testing.fake_server import FakeProviderServer
 from semel.testing.invariants import Snapshot, Told, at_rest
 from tests.e2e.grounds import Ground
 from tests.e2e.killing import Job, LaterClock, Process, do, open_store, serve
 from tests.e2e.site import SIGN_UP
 from tests.e2e.snapshot import condemned, latest, pending, take
-from tests.servers import Servers, environment
+from tests.servers import Server, Servers, environment
 
 LOGIN = "/api/auth/login"
 
@@ -33,6 +36,8 @@ SECONDS = {
     # Longer than a dead server's lease: who comes second waits for its end, and goes on.
     "SEMEL_WAIT_SECONDS": "8",
     "SEMEL_UPKEEP": "false",
+    # Whoever looks at what is at rest a year later still wants to see what happened.
+    "SEMEL_EVENTS_KEPT_DAYS": "3650",
 }
 """A lease so short that a test can wait for its end. The rest is awaited by putting the clock forward."""
 
@@ -43,29 +48,48 @@ class Person:
 
     email: str
     password: str
+    username: str
     key: str = field(default_factory=lambda: f'"{uuid4()}"')
 
     @property
     def body(self) -> dict[str, str]:
-        username = self.email.partition("@")[0]
-        return {"email": self.email, "username": username, "name": "Ada", "password": self.password, "role": "Creator"}
+        return {"name": "Ada", "role": "Creator", "username": self.username, **self.credentials}
 
     @property
     def credentials(self) -> dict[str, str]:
         return {"email": self.email, "password": self.password}
 
 
+class Held(VirtualClock):
+    """Calls that the provider holds back until they are let go; ``there`` tells of each that has come."""
+
+    def __init__(self) -> None:
+        super().__init__(flowing=False)
+        self.there: asyncio.Queue[None] = asyncio.Queue()
+
+    @override
+    async def sleep(self, seconds: float) -> None:
+        self.there.put_nowait(None)
+        await super().sleep(seconds)
+
+    def let_go(self) -> None:
+        self.advance(TIMEOUT)
+
+
 class Scene:
     """See the module.
 
-    ``remote`` is the provider, ``None`` where identities are in the store; ``told`` are all successes. Whoever starts
-    later is later by ``clock``.
+    ``remote`` is the provider, ``None`` where identities are in the store, and ``provider_url`` how processes reach it;
+    ``foreign`` are its ids of what is somebody else's; ``told`` are all successes. Whoever starts does so with the
+    settings ``variables``, and as late as ``clock`` says.
     """
 
     def __init__(self, url: str, remote: FakeProviderServer | None, servers: Servers, directory: Path) -> None:
         self.url = url
         self.remote = remote
+        self.provider_url = remote.url if remote else None
         self.told: list[Told] = []
+        self.variables = dict(SECONDS)
         self.clock = LaterClock()
         self._secrets: list[str] = []
         self._servers = servers
@@ -81,18 +105,27 @@ class Scene:
 
     @property
     def settings(self) -> Mapping[str, str]:
-        provider = {"SEMEL_PROVIDER_URL": self.remote.url} if self.remote else {}
-        return environment(self.url, {**SECONDS, **provider})
+        provider = {"SEMEL_PROVIDER_URL": self.provider_url} if self.provider_url else {}
+        return environment(self.url, {**self.variables, **provider})
 
     def person(self) -> Person:
+        name = f"u{uuid4().hex[:20]}"
+        return Person(f"{name}@example.com", self.password(), name)
+
+    def password(self) -> str:
+        """Return a new password, which no process may ever print, and no record may hold."""
         self._secrets.append(self._servers.secret())
-        return Person(f"u{uuid4().hex[:20]}@example.com", self._secrets[-1])
+        return self._secrets[-1]
+
+    def again(self, person: Person) -> Person:
+        """Return the same person with another intent: another password, another key."""
+        return Person(person.email, self.password(), person.username)
 
     async def server(self) -> httpx.AsyncClient:
         """Return a caller at a server that runs to the end of the scene."""
         process = await serve(self._job())
         self._stack.push_async_callback(process.kill)
-        return await self._stack.enter_async_context(caller(process))
+        return await self._stack.enter_async_context(caller(process.url))
 
     async def victim(self, fatal: str | None) -> Process:
         """Start a server that dies at the point."""
@@ -110,14 +143,17 @@ class Scene:
             )
         return registered.account.id
 
-    async def sign_up(self, client: httpx.AsyncClient, person: Person) -> httpx.Response:
-        """Sign a person up, again and again while the answer is to come back later."""
-        headers = {"Idempotency-Key": person.key}
-        answer = await client.post(SIGN_UP, json=person.body, headers=headers)
-        while "Retry-After" in answer.headers:
-            answer = await client.post(SIGN_UP, json=person.body, headers=headers)
+    async def ask(self, client: httpx.AsyncClient, person: Person) -> httpx.Response:
+        """Ask once to sign a person up."""
+        answer = await client.post(SIGN_UP, json=person.body, headers={"Idempotency-Key": person.key})
         if answer.is_success:
             self.told.append(Told(who=person.email, registration=person.key, account_id=answer.json()["user_id"]))
+        return answer
+
+    async def sign_up(self, client: httpx.AsyncClient, person: Person) -> httpx.Response:
+        """Ask again and again while the answer is to come back later."""
+        while "Retry-After" in (answer := await self.ask(client, person)).headers:
+            pass
         return answer
 
     async def sign_in(self, client: httpx.AsyncClient, person: Person) -> dict[str, Any]:
@@ -128,6 +164,14 @@ class Scene:
         self._servers.hide(said["access_token"])
         self._servers.hide(said["refresh_token"])
         return said
+
+    def hold(self, operation: str, times: int = 1) -> Held:
+        """Hold the provider's next such calls back."""
+        assert self.remote is not None
+        held = Held()
+        self.remote.provider = FakeProvider(Variant.OWN, self.remote.plan, held)
+        self.remote.plan.next(operation, *[Fault.SLOW] * times)
+        return held
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[tuple[Semel, Store]]:
@@ -174,6 +218,14 @@ class Scene:
         for log in self._directory.glob("*.log"):
             self._servers.look_through(log)
 
+    @contextmanager
+    def real_server(self) -> Iterator[Server]:
+        """Run the command ``semel serve``, which can be told to stop."""
+        named = {name: text for name, text in self.settings.items() if name.startswith(PREFIX)}
+        del named["SEMEL_DATABASE_URL"]
+        with self._servers.running(self.url, **named) as server:
+            yield server
+
     def _job(self, fatal: str | None = None) -> Job:
         files = self._directory / str(next(self._started))
         return Job(self.settings, files.with_suffix(".log"), files.with_suffix(".points"), fatal, self.clock.ahead)
@@ -194,7 +246,7 @@ class Stage:
         ``provider`` is the kind of remote provider; without one identities are in the store.
         """
         async with AsyncExitStack() as stack:
-            url = await stack.enter_async_context(self.ground.database())
+            url = await self.ground.new()
             remote = await stack.enter_async_context(FakeProviderServer(provider)) if provider else None
             directory = self.directory / uuid4().hex
             directory.mkdir()
@@ -206,8 +258,8 @@ class Stage:
         scene.check_output()
 
 
-def caller(process: Process) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=process.url, timeout=60, verify=False)  # noqa: S501 - it is loopback, and http:
+def caller(url: str) -> httpx.AsyncClient:
+    return httpx.AsyncClient(base_url=url, timeout=60, verify=False)  # noqa: S501 - it is loopback, and http:
 
 
 def _named(variables: Mapping[str, str]) -> dict[str, str]:

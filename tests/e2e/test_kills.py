@@ -14,6 +14,8 @@ from tests.e2e.deeds import Deed
 from tests.e2e.scenes import Stage
 from tests.scale import SCALE
 
+AT_ONCE = 6
+
 IN_THE_STORE: tuple[type[Deed], ...] = (
     deeds.SignUpAgain,
     deeds.SignUpForgotten,
@@ -21,11 +23,16 @@ IN_THE_STORE: tuple[type[Deed], ...] = (
     deeds.Refresh,
     deeds.SignOut,
     deeds.Deletion,
+    deeds.Retention,
     deeds.FirstStart,
 )
 AT_A_PROVIDER: tuple[type[Deed], ...] = (
     deeds.SignUpAgain,
     deeds.SignUpForgotten,
+    deeds.SecondTry,
+    deeds.Newcomer,
+    deeds.AfterFailure,
+    deeds.OverRemains,
     deeds.SignIn,
     deeds.Heal,
     deeds.Refresh,
@@ -37,6 +44,11 @@ AT_A_PROVIDER: tuple[type[Deed], ...] = (
     deeds.LastLook,
 )
 PROVIDERS = SCALE.pick((Variant.OWN,), tuple(Variant))
+EVERY_POINT = SCALE.pick(
+    frozenset({deeds.SignUpAgain, deeds.SignUpForgotten}), frozenset({*IN_THE_STORE, *AT_A_PROVIDER})
+)
+"""What is killed at every point. Else one of two points that have nothing between them is enough: after a call, and
+before the next."""
 CASES: list[tuple[type[Deed], Variant | None]] = [(kind, None) for kind in IN_THE_STORE]
 CASES += [(kind, provider) for provider in PROVIDERS for kind in AT_A_PROVIDER]
 
@@ -50,6 +62,16 @@ async def _points(stage: Stage, kind: type[Deed], provider: Variant | None) -> l
     assert points
     assert kind.does <= {point.split()[1] for point in points}
     return points
+
+
+def _deaths(kind: type[Deed], points: list[str]) -> list[list[str]]:
+    """Return for each death the points that are passed until then."""
+    last = len(points)
+    return [
+        points[:number]
+        for number, point in enumerate(points, 1)
+        if kind in EVERY_POINT or point.startswith("before") or number == last
+    ]
 
 
 async def _killed(stage: Stage, kind: type[Deed], provider: Variant | None, points: list[str]) -> None:
@@ -73,7 +95,13 @@ async def _killed(stage: Stage, kind: type[Deed], provider: Variant | None, poin
 )
 async def test_killed_at_every_point(stage: Stage, kind: type[Deed], provider: Variant | None) -> None:
     """The next try has the same success, or upkeep leaves nothing; the invariants hold at rest."""
-    points = await _points(stage, kind, provider)
+    deaths = _deaths(kind, await _points(stage, kind, provider))
+    width = asyncio.Semaphore(AT_ONCE)
+
+    async def killed(points: list[str]) -> None:
+        async with width:
+            await _killed(stage, kind, provider, points)
+
     async with asyncio.TaskGroup() as group:
-        for number in range(1, len(points) + 1):
-            group.create_task(_killed(stage, kind, provider, points[:number]))
+        for points in deaths:
+            group.create_task(killed(points))

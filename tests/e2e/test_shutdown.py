@@ -1,0 +1,100 @@
+"""Callers that hang up, and servers told to stop, in the middle of a registration at a slow remote provider."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from semel.testing import Variant
+from semel.testing.invariants import at_rest
+from tests.e2e.scenes import Held, Scene, Stage, caller
+from tests.e2e.snapshot import account
+from tests.scale import SCALE
+
+pytestmark = pytest.mark.parametrize("stage", SCALE.pick(["sqlite"], ["sqlite", "postgres"]), indirect=True)
+
+IMPATIENT = {
+    "SEMEL_SHUTDOWN_SECONDS": "1",
+    "SEMEL_PROVIDER_TIMEOUT_SECONDS": "60",
+    "SEMEL_LEASE_SECONDS": "120",
+    # Far shorter than the lease: who comes second goes on at once, or is turned away.
+    "SEMEL_WAIT_SECONDS": "1",
+}
+
+
+@pytest.fixture
+async def scene(stage: Stage) -> AsyncIterator[Scene]:
+    async with stage.scene(Variant.OWN) as scene:
+        yield scene
+
+
+async def _hang_up(asking: Coroutine[Any, Any, httpx.Response], held: Held) -> None:
+    """Ask, and close the connection when the provider has been called."""
+    task = asyncio.create_task(asking)
+    await held.there.get()
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def _closed(url: str) -> None:
+    """Return once nobody listens at the URL."""
+    parts = urlsplit(url)
+    while True:
+        try:
+            _, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        except ConnectionError:
+            return
+        writer.close()
+
+
+async def test_a_caller_who_hangs_up_strands_nothing(scene: Scene) -> None:
+    """The registration goes on without its caller, and without upkeep."""
+    held = scene.hold("create")
+    client, person = await scene.server(), scene.person()
+    await _hang_up(scene.ask(client, person), held)
+    held.let_go()
+    while not account(await scene.look(), person.email):
+        pass
+    await scene.sign_in(client, person)
+    assert at_rest(await scene.look(), scene.told) == []
+
+
+async def test_a_server_told_to_stop_ends_the_registrations_in_flight(scene: Scene) -> None:
+    """Who waits gets the answer, who has hung up an account; then the server ends with 0, and leaves nothing to do."""
+    held, waits, gone = scene.hold("create", times=2), scene.person(), scene.person()
+    with scene.real_server() as server:
+        async with caller(server.url) as client:
+            await _hang_up(scene.ask(client, gone), held)
+            asking = asyncio.create_task(scene.ask(client, waits))
+            await held.there.get()
+            stopped = asyncio.create_task(asyncio.to_thread(server.stop))
+            await _closed(server.url)
+            held.let_go()
+            assert (await asking).status_code == 201
+            assert await stopped == 0
+    seen = await scene.look()
+    assert account(seen, gone.email) is not None
+    assert at_rest(seen, scene.told) == []
+
+
+@pytest.mark.parametrize("comes_back", [True, False])
+async def test_a_server_that_stops_gives_its_leases_up(scene: Scene, comes_back: bool) -> None:  # noqa: FBT001
+    """It does not wait for a provider that does not answer; the next server, or upkeep, goes on at once."""
+    held, person = scene.hold("create"), scene.person()
+    scene.variables |= IMPATIENT
+    with scene.real_server() as server:
+        async with caller(server.url) as client:
+            asking = asyncio.create_task(scene.ask(client, person))
+            await held.there.get()
+            assert await asyncio.to_thread(server.stop) == 0
+            assert not (await asking).is_success
+    if comes_back:
+        assert (await scene.ask(await scene.server(), person)).status_code == 201
+    else:
+        async with scene.opened() as (semel, _):
+            assert (await semel.upkeep_once())["rescue"] == 1
+    held.let_go()
+    assert (account(await scene.rest(), person.email) is not None) == comes_back

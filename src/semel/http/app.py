@@ -17,7 +17,7 @@ from semel.http.edge import Edge
 from semel.http.openapi import describe
 from semel.http.probes import JWKS, PROBES
 from semel.http.problems import handle_problems
-from semel.http.routes import routes
+from semel.http.routes import Shortcut, routes
 from semel.system import SystemClock, SystemIds
 
 __all__ = ["OPERATIONS", "create_app", "router"]
@@ -34,11 +34,12 @@ def create_app(settings: Settings | None = None, *, semel: Semel | None = None) 
     """
     settings = settings or Settings()
     semel = semel or Semel(settings)
+    operations = routes(semel, OPERATIONS, settings.max_body_bytes)
     app = FastAPI(
         title="Semel",
         version=version("semel"),
         summary="Creates accounts once, whole, or not at all.",
-        routes=routes(semel, OPERATIONS, settings.max_body_bytes),
+        routes=[*operations],
         lifespan=_lifespan(semel),
         redirect_slashes=False,
         docs_url=None,  # both pages load their scripts from other hosts
@@ -48,6 +49,7 @@ def create_app(settings: Settings | None = None, *, semel: Semel | None = None) 
     )
     describe(app, OPERATIONS)
     handle_problems(app)
+    app.add_middleware(Shortcut, operations=operations)
     if settings.cors_origins:
         app.add_middleware(CORSMiddleware, **_cors(settings.cors_origins))
     app.add_middleware(Edge, clock=SystemClock(), ids=SystemIds())
@@ -61,7 +63,7 @@ def router(semel: Semel) -> APIRouter:
     finds it.
     """
     settings = semel.settings
-    return APIRouter(routes=routes(semel, (*AUTH, JWKS), settings.max_body_bytes), lifespan=_lifespan(semel))
+    return APIRouter(routes=[*routes(semel, (*AUTH, JWKS), settings.max_body_bytes)], lifespan=_lifespan(semel))
 
 
 def _lifespan(semel: Semel) -> Callable[[FastAPI], AbstractAsyncContextManager[dict[str, Semel]]]:

@@ -30,7 +30,7 @@ _HEADERS: Final = (
     (b"cache-control", b"no-store"),
 )
 """On every answer that does not set them itself."""
-_OVER_TLS: Final = ((b"strict-transport-security", b"max-age=31536000; includeSubDomains"),)
+_OVER_TLS: Final = (*_HEADERS, (b"strict-transport-security", b"max-age=31536000; includeSubDomains"))
 
 
 class Edge:
@@ -50,9 +50,18 @@ class Edge:
         scope.setdefault("state", {})["request_id"] = request_id
         exchange = _Exchange(scope, send, request_id)
         started = self._clock.monotonic()
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
-            await self._answered(exchange, scope, receive)
+        bound = structlog.contextvars.bind_contextvars(request_id=request_id)
+        try:
+            await self._app(scope, receive, exchange.send)
+        except ClientDisconnect:
+            _log.log(logging.INFO, "http.hung_up", {})
+        except Exception as error:  # noqa: BLE001 - the last resort: answered without detail, told to the log
+            _log.log(logging.ERROR, "http.error", {"trace": list(_trace(error))})
+            if exchange.status is None:
+                await answer(InternalError(), scope)(scope, receive, exchange.send)
+        finally:
             self._note(scope, exchange.status, self._clock.monotonic() - started)
+            structlog.contextvars.reset_contextvars(**bound)
 
     def _note(self, scope: Scope, status: int | None, seconds: float) -> None:
         fields = {
@@ -63,16 +72,6 @@ class Edge:
             "seconds": round(seconds, 6),
         }
         _log.log(logging.INFO, "http.request", fields)
-
-    async def _answered(self, exchange: _Exchange, scope: Scope, receive: Receive) -> None:
-        try:
-            await self._app(scope, receive, exchange.send)
-        except ClientDisconnect:
-            _log.log(logging.INFO, "http.hung_up", {})
-        except Exception as error:  # noqa: BLE001 - the last resort: answered without detail, told to the log
-            _log.log(logging.ERROR, "http.error", {"trace": list(_trace(error))})
-            if exchange.status is None:
-                await answer(InternalError(), scope)(scope, receive, exchange.send)
 
     def _request_id(self, scope: Scope) -> str:
         offered = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"), "")
@@ -86,17 +85,14 @@ class _Exchange:
         self.status: int | None = None
         """``None`` while nothing is answered."""
         self._send = send
-        self._headers = (
-            (b"x-request-id", request_id.encode()),
-            *_HEADERS,
-            *(_OVER_TLS if scope["scheme"] == "https" else ()),
-        )
+        always = _OVER_TLS if scope["scheme"] == "https" else _HEADERS
+        self._headers = ((b"x-request-id", request_id.encode()), *always)
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            given = {name for name, _ in message["headers"]}
-            message["headers"] = [*message["headers"], *(header for header in self._headers if header[0] not in given)]
+            given = dict(message["headers"])
+            message["headers"] += [header for header in self._headers if header[0] not in given]
         await self._send(message)
 
 

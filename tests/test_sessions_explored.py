@@ -213,5 +213,5 @@ def test_a_session_that_ends_while_others_use_it(ending: Make, other: Make) -> N
 
 def test_two_sign_ins_where_there_is_room_for_one() -> None:
     """The oldest session makes room; both who signed in stay so, and nothing is left over."""
-    report = explore(meeting(NobodyIsSignedOut(), one=signing_in, other=signing_in), 2)
+    report = explore(meeting(NobodyIsSignedOut(), one=signing_in, other=signing_in), 1)
     assert report.exhausted, report.story

@@ -8,8 +8,10 @@ from which upkeep has something to do with the record, ``None`` for never.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
-from typing import Any, ClassVar, NamedTuple, Self
+from operator import attrgetter
+from typing import Any, ClassVar, Final, NamedTuple, Self
 
 import msgspec
 from typing_extensions import override
@@ -83,6 +85,10 @@ class Profile(msgspec.Struct, frozen=True):
     """A JSON object, as text."""
 
 
+_READ_KEY: Final[dict[type[Record], Callable[[Record], Key]]] = {}
+"""How each record type's key is read, made once: a commit asks for many keys."""
+
+
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """What a store keeps: immutable, with a key, a version and perhaps a moment when upkeep should look at it."""
 
@@ -94,10 +100,15 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     due_at: datetime | None = None
     version: int = 0
 
+    @override
+    def __init_subclass__(cls) -> None:
+        read: attrgetter[Any] = attrgetter(*cls.KEY)
+        _READ_KEY[cls] = read if len(cls.KEY) > 1 else lambda record: (read(record),)
+
     @property
     def key(self) -> Key:
         """The values of the key fields."""
-        return tuple(getattr(self, field) for field in self.KEY)
+        return _READ_KEY[type(self)](self)
 
     @override
     def __repr__(self) -> str:

@@ -78,13 +78,16 @@ class Statements:
 
     def commit(self, writes: Sequence[Write], token: int) -> tuple[str, list[object]]:
         """Return text and parameters of the statement that does these writes, which are in order."""
+        verbs: list[tuple[type[Write], type[Record]]] = []
         parameters: list[object] = []
         for write in writes:
-            parameters += self._tables[type(write.record)].parameters(write, token)
+            kind = type(write.record)
+            verbs.append((type(write), kind))
+            parameters += self._tables[kind].parameters(write, token)
         if self._row is not None:
             for account in inserted_accounts(writes, token):
                 parameters += self._row.values(account)
-        return self._commit_text(tuple((type(write), type(write.record)) for write in writes)), parameters
+        return self._commit_text(tuple(verbs)), parameters
 
     def due(self, kind: type[Record]) -> str:
         """Return the query for what is due at a moment, oldest first, up to a limit."""

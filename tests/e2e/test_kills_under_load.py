@@ -91,6 +91,7 @@ class Storm:
                 return answer
 
 
+@pytest.mark.timeout(SCALE.pick(120, 900))
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("provider", [None, Variant.OWN], ids=["embedded", "remote"])
 async def test_servers_killed_under_load(stage: Stage, provider: Variant | None, seed: int) -> None:

@@ -5,6 +5,7 @@ Servers are processes, the provider is behind a socket, and what the caller sees
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import timedelta
 
 import httpx
 import pytest
@@ -217,16 +218,16 @@ async def test_what_is_left_of_a_deleted_account_is_removed_on_the_way(
 async def test_upkeep_waits_for_a_provider_that_is_down(
     scene: Scene, remote: FakeProviderServer, client: httpx.AsyncClient
 ) -> None:
-    """Rescue and removal end nothing on a guess: they come again until the provider says what is there."""
+    """Rescue and removal end nothing on a guess, however late it is: they come again until the provider answers."""
     left = [scene.person(), scene.person()]
     remote.plan.next("create", Fault.LOSE, Fault.REFUSE)
     for person in left:
         await scene.ask(client, person)
     remote.plan.always(Fault.DOWN)
-    for _ in range(3):
-        await scene.over()
-        async with scene.opened() as (semel, _):
+    async with scene.opened() as (semel, _):
+        for _ in range(3):
             await semel.upkeep_once()
+            scene.clock.ahead += timedelta(hours=1)
     remote.plan.lift()
     seen = await scene.look()
     assert (len(pending(seen)), len(condemned(seen))) == (1, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import traceback
@@ -12,7 +13,7 @@ import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from semel.errors import InternalError
+from semel.errors import InternalError, OutcomeUnknown
 from semel.http.problems import answer
 from semel.observe.logs import Log
 from semel.ports import Clock, Ids
@@ -55,6 +56,11 @@ class Edge:
             await self._app(scope, receive, exchange.send)
         except ClientDisconnect:
             _log.log(logging.INFO, "http.hung_up", {})
+        except asyncio.CancelledError:
+            # The server stops and waits no longer. What was begun goes on elsewhere, so it is no failure.
+            if exchange.status is None:
+                await answer(OutcomeUnknown(retry_after=1), scope)(scope, receive, exchange.send)
+            raise
         except Exception as error:  # noqa: BLE001 - the last resort: answered without detail, told to the log
             _log.log(logging.ERROR, "http.error", {"trace": list(_trace(error))})
             if exchange.status is None:

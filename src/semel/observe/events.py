@@ -10,7 +10,7 @@ from typing import Final
 from prometheus_client import Counter
 
 from semel.observe.logs import Log
-from semel.observe.metrics import Metrics
+from semel.observe.metrics import Cells, Metrics
 
 __all__ = ["ObservedEvents"]
 
@@ -32,22 +32,22 @@ class ObservedEvents:
 
     def __init__(self, metrics: Metrics) -> None:
         self._log = Log()
-        self._every = metrics.events
-        self._counters: dict[str, tuple[Counter, tuple[str, ...]]] = {
-            "registration.ended": (metrics.registrations, ("door", "outcome")),
-            "registration.conflict": (metrics.conflicts, ("door", "fields")),
-            "registration.waited": (metrics.waits, ("door",)),
-            "registration.rescued": (metrics.rescues, ("outcome",)),
+        self._every = Cells(metrics.events)
+        self._counters: dict[str, tuple[Cells[Counter], tuple[str, ...]]] = {
+            "registration.ended": (Cells(metrics.registrations), ("door", "outcome")),
+            "registration.conflict": (Cells(metrics.conflicts), ("door", "fields")),
+            "registration.waited": (Cells(metrics.waits), ("door",)),
+            "registration.rescued": (Cells(metrics.rescues), ("outcome",)),
         }
         """The events with a counter of their own, and the fields that are its labels."""
 
     def emit(self, name: str, fields: Fields) -> None:
         """See ``Events.emit``. An event that names several fields counts once for each."""
-        self._every.labels(name).inc()
+        self._every[name,].inc()
         if name in self._counters:
-            counter, labels = self._counters[name]
-            for values in product(*(_several(fields.get(label, "")) for label in labels)):
-                counter.labels(*values).inc()
+            cells, labels = self._counters[name]
+            for values in product(*[_several(fields.get(label, "")) for label in labels]):
+                cells[values].inc()
         self._log.log(_LEVELS.get(name, logging.INFO), name, fields)
 
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any, Final, Literal, TextIO
 
+import msgspec
 import structlog
 from structlog.types import Processor
 from typing_extensions import override
@@ -73,6 +74,8 @@ def configure_logs(level: str, form: Literal["console", "json"], stream: TextIO 
     to = stream or sys.stderr
     handler = logging.StreamHandler(to)
     handler.setFormatter(_Formatter(_json if form == "json" else structlog.dev.ConsoleRenderer(colors=to.isatty())))
+    # No line shows these, so no record need find them out.
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
@@ -80,8 +83,11 @@ def configure_logs(level: str, form: Literal["console", "json"], stream: TextIO 
         logging.getLogger(name).setLevel(level.upper())
 
 
-_encode: Final = json.JSONEncoder(default=repr).encode
+_encode: Final = msgspec.json.Encoder(enc_hook=repr).encode
 
 
 def _json(_: object, __: str, line: Mapping[str, Any]) -> str:
-    return _encode(line)
+    try:
+        return _encode(line).decode()
+    except UnicodeEncodeError:  # half a surrogate pair, for which JSON has escapes alone
+        return json.dumps(line, default=repr)

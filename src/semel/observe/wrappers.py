@@ -12,7 +12,7 @@ from prometheus_client import Histogram
 
 from semel.errors import SemelError
 from semel.model import Identity, Key, Record, Secret
-from semel.observe.metrics import Metrics
+from semel.observe.metrics import Cells, Metrics
 from semel.ports import (
     Absent,
     Clock,
@@ -44,10 +44,9 @@ class _Watch:
 
     def __init__(self, port: str, histogram: Histogram, clock: Clock) -> None:
         self._port = port
-        self._histogram = histogram
+        self._cells = Cells(histogram)
         self._clock = clock
         self._tracer = trace.get_tracer("semel")
-        self._cells: dict[tuple[str, str], Histogram] = {}
 
     async def __call__(self, operation: str, call: Awaitable[T]) -> T:
         begun = self._clock.monotonic()
@@ -65,14 +64,7 @@ class _Watch:
             finally:
                 span.set_attribute("semel.outcome", outcome)
                 span.end()
-                self._cell(operation, outcome).observe(self._clock.monotonic() - begun)
-
-    def _cell(self, operation: str, outcome: str) -> Histogram:
-        """Return the histogram's part for these; looked up here, since it takes longer than to count."""
-        cell = self._cells.get((operation, outcome))
-        if cell is None:
-            cell = self._cells[operation, outcome] = self._histogram.labels(operation, outcome)
-        return cell
+                self._cells[operation, outcome].observe(self._clock.monotonic() - begun)
 
 
 def _current(span: trace.Span) -> AbstractContextManager[trace.Span]:

@@ -16,7 +16,7 @@ from semel import canonical
 from semel.assembly import Given, Parts, assembled, check_also
 from semel.config import Settings
 from semel.deletion import delete_account
-from semel.errors import ConfigurationInvalid, InternalError, NotFound, StoreError
+from semel.errors import ConfigurationInvalid, NotFound, StoreError
 from semel.intents import Intent
 from semel.model import Account, Identifier, Identity, Record, Registration, Secret
 from semel.observe import Metrics, ObservedEvents
@@ -103,7 +103,6 @@ class Semel:
         check_also(self.settings, self._given)
         self._closing = AsyncExitStack()
         self._open: Parts | None = None
-        self._beside: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
         """Open the store and begin upkeep. Raises ``ConfigurationInvalid`` or ``StoreUnavailable``."""
@@ -111,10 +110,8 @@ class Semel:
             raise ConfigurationInvalid("this Semel is open already: make another one")
         async with AsyncExitStack() as closing:
             self._open = await closing.enter_async_context(assembled(self.settings, self._given))
-            self._beside = [asyncio.create_task(work) for work in self._upkeep(self._open)]
-            for task in self._beside:
-                task.add_done_callback(self._note_end)
-                closing.push_async_callback(_ended, task)
+            for work in self._upkeep(self._open):
+                closing.push_async_callback(_ended, asyncio.create_task(work))
             self._closing = closing.pop_all()
         return self
 
@@ -212,7 +209,7 @@ class Semel:
         return await parts.upkeep.once() | {ROTATE: int(await rotate_once(parts.engine, parts.keys))}
 
     async def ready(self) -> Readiness:
-        """Say whether requests may be sent here: the store answers, its clock and ours agree, and upkeep runs."""
+        """Say whether requests may be sent here: the store answers, and its clock and ours agree."""
         reasons = []
         try:
             apart, allowed = await self._clocks_apart(), self._engine.options.skew
@@ -222,8 +219,6 @@ class Semel:
             if apart > allowed:
                 numbers = f"{apart:.3f} s from this server's; {allowed:.3f} s are allowed"
                 reasons.append(Reason("clock", "clock_skew", f"The store's clock is {numbers}. Set the clocks."))
-        if any(task.done() for task in self._beside):
-            reasons.append(Reason("upkeep", "upkeep_stopped", "Upkeep has stopped: see the log, and start anew."))
         return Readiness(tuple(reasons))
 
     async def _clocks_apart(self) -> float:
@@ -257,11 +252,6 @@ class Semel:
         if not self.settings.upkeep:
             return []
         return [parts.upkeep.run(interval), keep_rotating(parts.engine, parts.keys, _PASSES_A_ROTATION * interval)]
-
-    def _note_end(self, task: asyncio.Task[None]) -> None:
-        """Tell at once of an error in upkeep that nobody foresaw; it is raised as Semel closes."""
-        if not task.cancelled() and task.exception() is not None:
-            self._given.events.emit("upkeep.failed", {"duty": "all", "code": InternalError.code})
 
     @property
     def _parts(self) -> Parts:

@@ -19,7 +19,7 @@ from semel.upkeep.removal import remove
 from semel.upkeep.rescue import rescue
 from semel.upkeep.retention import forget_event, forget_registration
 
-__all__ = ["BUILT_IN", "Duty", "Upkeep"]
+__all__ = ["BUILT_IN", "Duty", "Upkeep", "code_of"]
 
 _BATCH: Final = 100
 
@@ -85,7 +85,7 @@ class Upkeep:
                     done[duty.name] += 1
                     return
             except Exception as error:  # noqa: BLE001 - one record must not end the pass for all others
-                noted = {"duty": duty.name, "code": _code(error), "record": "/".join(fresh.key)}
+                noted = {"duty": duty.name, "code": code_of(error), "record": "/".join(fresh.key)}
                 self._engine.events.emit("upkeep.failed", noted)
                 return
 
@@ -96,11 +96,11 @@ class Upkeep:
             try:
                 done = await self.once()
             except Exception as error:  # noqa: BLE001 - one pass must not end all others
-                self._engine.events.emit("upkeep.failed", {"duty": "pass", "code": _code(error)})
+                self._engine.events.emit("upkeep.failed", {"duty": "pass", "code": code_of(error)})
             else:
                 self._engine.events.emit("upkeep.passed", done)
 
 
-def _code(error: Exception) -> str:
+def code_of(error: Exception) -> str:
     """Return what tells an error apart, and nothing that it may carry."""
     return error.code if isinstance(error, SemelError) else type(error).__name__

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from semel.errors import SemelError
 from semel.keys import Keys
 from semel.protocol.engine import Engine
+from semel.upkeep import code_of
 
 __all__ = ["ROTATE", "keep_rotating", "rotate_once"]
 
@@ -28,5 +28,5 @@ async def keep_rotating(engine: Engine, keys: Keys, interval: float) -> None:
         await engine.clock.sleep(interval * (0.5 + engine.ids.jitter()))
         try:
             await rotate_once(engine, keys)
-        except SemelError as error:
-            engine.events.emit("upkeep.failed", {"duty": ROTATE, "code": error.code})
+        except Exception as error:  # noqa: BLE001 - one look must not end all others
+            engine.events.emit("upkeep.failed", {"duty": ROTATE, "code": code_of(error)})

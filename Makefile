@@ -15,7 +15,10 @@ setup: ## make .venv and install everything that is locked
 setup-run:
 	@scripts/setup run
 
+# A variable would come before what a .env says.
+ifeq ($(wildcard .env),)
 run: export SEMEL_DATABASE_URL ?= sqlite:///var/semel.db
+endif
 run: setup-run ## start a server on 127.0.0.1:8000 over an SQLite file in var/
 	@mkdir -p var
 	@$(BIN)/semel migrate

@@ -24,12 +24,12 @@ from tests.e2e.snapshot import account, condemned, latest
 
 
 class Deed(ABC):
-    """One thing that one process does in a scene of its own.
+    """One thing that one process does in a scene of its own."""
 
-    ``does`` are operations that it is known to do: were they not seen, nothing would be shown.
-    """
-
-    does: ClassVar[frozenset[str]] = frozenset({"commit"})
+    inside: ClassVar[frozenset[str]] = frozenset({"commit"})
+    outside: ClassVar[frozenset[str]] = frozenset({"commit"})
+    """Operations that it is known to do, where identities are in the store and where they are at a provider: were they
+    not seen, nothing would be shown."""
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
@@ -82,6 +82,7 @@ class Request(Deed):
 class SignUp(Request):
     """A sign-up under a key."""
 
+    outside = frozenset({"commit", "create"})
     status = 201
 
     @override
@@ -137,7 +138,7 @@ class SignUpLater(SignUp):
 class SecondTry(SignUpLater):
     """A sign-up under the key of one whose server died when the identity had just been made."""
 
-    does = frozenset({"commit", "create", "find", "verify_password"})
+    outside = frozenset({"commit", "create", "find", "verify_password"})
 
     @override
     async def prepare(self) -> None:
@@ -147,7 +148,7 @@ class SecondTry(SignUpLater):
 class Newcomer(SignUpLater):
     """A sign-up that finds the email held by one whose server died."""
 
-    does = frozenset({"commit", "create", "find"})
+    outside = frozenset({"commit", "create", "find"})
 
     @override
     async def prepare(self) -> None:
@@ -157,8 +158,6 @@ class Newcomer(SignUpLater):
 
 class AfterFailure(SignUpLater):
     """A sign-up under the key of one that failed, and whose identity is still to be removed."""
-
-    does = frozenset({"commit", "create"})
 
     @override
     async def prepare(self) -> None:
@@ -171,7 +170,7 @@ class AfterFailure(SignUpLater):
 class OverRemains(SignUpLater):
     """A sign-up for an email that a deleted account's identity still has at the provider."""
 
-    does = frozenset({"commit", "create", "find", "find_by_email", "delete"})
+    outside = frozenset({"commit", "create", "find", "find_by_email", "delete"})
 
     @override
     async def prepare(self) -> None:
@@ -185,6 +184,8 @@ class OverRemains(SignUpLater):
 
 class SignIn(Request):
     """A sign-in; the person tries again."""
+
+    outside = frozenset({"sign_in", "commit"})
 
     @override
     async def prepare(self) -> None:
@@ -201,8 +202,6 @@ class SignIn(Request):
 
 class Heal(SignIn):
     """A sign-in with an identity that has no account: it is made now."""
-
-    does = frozenset({"sign_in", "commit"})
 
     @override
     async def prepare(self) -> None:
@@ -223,7 +222,7 @@ class WithSession(Request):
 class Refresh(WithSession):
     """A refresh; a lost answer signs nobody out, where the sessions are ours."""
 
-    does = frozenset()
+    outside = frozenset({"refresh"})
 
     @override
     async def send(self, client: httpx.AsyncClient) -> httpx.Response:
@@ -240,7 +239,7 @@ class Refresh(WithSession):
 class SignOut(WithSession):
     """A sign-out; tried again, it has ended the session."""
 
-    does = frozenset()
+    outside = frozenset({"sign_out"})
     status = 204
 
     @override
@@ -261,6 +260,8 @@ async def delete(account_id: str, semel: Semel) -> None:
 
 class Deletion(Deed):
     """The deletion of an account: it has happened, or it has not."""
+
+    outside = frozenset({"commit", "find", "delete"})
 
     @override
     async def prepare(self) -> None:
@@ -303,6 +304,8 @@ class Upkeep(Deed):
 class Rescue(Upkeep):
     """The rescue of a sign-up whose server died at a point."""
 
+    outside = frozenset({"commit", "find"})
+
     died: ClassVar[str]
 
     @override
@@ -327,7 +330,7 @@ class RescueBack(Rescue):
 class LastLook(Upkeep):
     """The last look for an identity that must not exist, after which its record is forgotten."""
 
-    does = frozenset({"find", "commit"})
+    outside = frozenset({"find", "commit"})
 
     @override
     async def prepare(self) -> None:
@@ -349,7 +352,7 @@ class LastLook(Upkeep):
 class Removal(LastLook):
     """The removal of an identity whose create came late, after its registration had failed."""
 
-    does = frozenset({"delete", "commit"})
+    outside = frozenset({"delete", "commit"})
 
     @override
     async def prepare(self) -> None:

@@ -88,6 +88,7 @@ class Scene:
         self.url = url
         self.remote = remote
         self.provider_url = remote.url if remote else None
+        self.foreign: list[str] = []
         self.told: list[Told] = []
         self.variables = dict(SECONDS)
         self.clock = LaterClock()
@@ -97,14 +98,12 @@ class Scene:
         self._started = count()
         self._stack = AsyncExitStack()
 
-        self.foreign: list[str] = []
-
     async def close(self) -> None:
-        """Stop the servers that still run."""
+        """End the processes that still run."""
         await self._stack.aclose()
 
     @property
-    def settings(self) -> Mapping[str, str]:
+    def environment(self) -> Mapping[str, str]:
         provider = {"SEMEL_PROVIDER_URL": self.provider_url} if self.provider_url else {}
         return environment(self.url, {**self.variables, **provider})
 
@@ -122,18 +121,21 @@ class Scene:
         return Person(person.email, self.password(), person.username)
 
     async def server(self) -> httpx.AsyncClient:
-        """Return a caller at a server that runs to the end of the scene."""
-        process = await serve(self._job())
-        self._stack.push_async_callback(process.kill)
+        """Return a caller at a server of its own."""
+        process = await self.victim(None)
         return await self._stack.enter_async_context(caller(process.url))
 
     async def victim(self, fatal: str | None) -> Process:
         """Start a server that dies at the point."""
-        return await serve(self._job(fatal))
+        return self._watched(await serve(self._job(fatal)))
 
     def work(self, deed: Callable[[Semel], Awaitable[object]], fatal: str | None) -> Process:
         """Start a process that does one thing, and dies at the point."""
-        return do(self._job(fatal), deed)
+        return self._watched(do(self._job(fatal), deed))
+
+    def _watched(self, process: Process) -> Process:
+        self._stack.push_async_callback(process.kill)
+        return process
 
     async def register(self, person: Person) -> str:
         """Sign a person up in this process and return the account's id."""
@@ -176,7 +178,7 @@ class Scene:
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[tuple[Semel, Store]]:
         """Open the library in this process, and yield its store as well."""
-        settings = Settings(_env_file=None, **_named(self.settings))
+        settings = Settings(_env_file=None, **_named(self.environment))
         async with open_store(self.url) as store, Semel(settings, store=store, clock=self.clock) as semel:
             yield semel, store
 
@@ -188,11 +190,10 @@ class Scene:
     async def _look(self, store: Store) -> Snapshot:
         return await take(store, self.remote, self._secrets, self.foreign)
 
-    async def over(self) -> Snapshot:
-        """Put the clock forward until every lease is over and every removal due; return what is there."""
+    async def over(self) -> None:
+        """Put the clock forward until every lease is over and every removal due."""
         seen = await self.look()
         self.clock.reach(latest(one.due_at for one in (*pending(seen), *condemned(seen))))
-        return seen
 
     async def rest(self) -> Snapshot:
         """Let upkeep alone end what is there, check what must hold then, and return it.
@@ -221,14 +222,14 @@ class Scene:
     @contextmanager
     def real_server(self) -> Iterator[Server]:
         """Run the command ``semel serve``, which can be told to stop."""
-        named = {name: text for name, text in self.settings.items() if name.startswith(PREFIX)}
+        named = {name: text for name, text in self.environment.items() if name.startswith(PREFIX)}
         del named["SEMEL_DATABASE_URL"]
         with self._servers.running(self.url, **named) as server:
             yield server
 
     def _job(self, fatal: str | None = None) -> Job:
         files = self._directory / str(next(self._started))
-        return Job(self.settings, files.with_suffix(".log"), files.with_suffix(".points"), fatal, self.clock.ahead)
+        return Job(self.environment, files.with_suffix(".log"), files.with_suffix(".points"), fatal, self.clock.ahead)
 
 
 @dataclass(frozen=True)
@@ -263,5 +264,5 @@ def caller(url: str) -> httpx.AsyncClient:
 
 
 def _named(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return the settings that an environment makes."""
+    """Return the settings of an environment, by their own names."""
     return {name.removeprefix(PREFIX).lower(): text for name, text in variables.items() if name.startswith(PREFIX)}

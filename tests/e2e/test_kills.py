@@ -60,7 +60,7 @@ async def _points(stage: Stage, kind: type[Deed], provider: Variant | None) -> l
         await deed.prepare()
         points = (await deed.act(None)).passed()
     assert points
-    assert kind.does <= {point.split()[1] for point in points}
+    assert (kind.outside if provider else kind.inside) <= {point.split()[1] for point in points}
     return points
 
 

@@ -50,13 +50,11 @@ class Storm:
     async def rage(self) -> list[Answer]:
         """Kill so many servers while crowds sign up, and return all final answers."""
         self.servers = [await self.scene.victim(None) for _ in range(SERVERS)]
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._kill())
-                crowds = [group.create_task(self._crowd()) for _ in range(CROWDS)]
-        finally:
-            for server in self.servers:
-                await server.kill()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._kill())
+            crowds = [group.create_task(self._crowd()) for _ in range(CROWDS)]
+        for server in self.servers:
+            await server.kill()
         return [answer for crowd in crowds for answer in crowd.result()]
 
     async def _kill(self) -> None:

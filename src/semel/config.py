@@ -226,6 +226,9 @@ class Settings(BaseSettings):
         self.session_options()
         self.argon2_options()
         self.key_options()
+        if self.key_options().rotate_after <= self.session_options().access_lifetime + self.options().skew:
+            rule = f"must exceed {variable('access_token_seconds')} and {variable('skew_seconds')}"
+            raise ConfigurationInvalid(f"{variable('key_rotation_days')} {rule}")
         if self.default_role not in self.roles:
             raise ConfigurationInvalid(f"{variable('default_role')} must be one of {variable('roles')}")
 

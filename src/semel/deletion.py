@@ -7,7 +7,7 @@ from semel.model import Account, Identifier, Identity, Registration, SessionFami
 from semel.ports import Found, Ref
 from semel.protocol import commits
 from semel.protocol.commits import Owned
-from semel.protocol.engine import Engine
+from semel.protocol.engine import Engine, Outcome
 from semel.states import IdentityState, RegistrationState
 
 __all__ = ["delete_account"]
@@ -19,20 +19,30 @@ async def delete_account(engine: Engine, account_id: str) -> None:
     From then on its idempotency key answers 410 until retention. Raises ``NotFound``, ``OutcomeUnknown``,
     ``StoreInconsistent`` or another ``StoreError``.
     """
-    embedded, contradictions = engine.embedded is not None, 0
+    embedded, contradictions, doubt = engine.embedded is not None, 0, False
     for _ in range(engine.options.rounds):
-        owned = await _owned(engine, account_id)
+        try:
+            owned = await _owned(engine, account_id)
+        except NotFound:
+            if not doubt:
+                raise
+            return await _deleted(engine, account_id)
         if owned is None:
             contradictions += 1
             continue
         writes = commits.account_end(owned, engine.clock.now(), engine.options, embedded=embedded)
-        if (await engine.put(writes)).done:
-            engine.events.emit("account.deleted", {"account": account_id})
-            await _remove_now(engine, account_id)
-            return
+        put = await engine.put(writes)
+        if put.done:
+            return await _deleted(engine, account_id)
+        doubt |= put.outcome is Outcome.UNKNOWN
     if contradictions == engine.options.rounds:
         raise StoreInconsistent("The account has no identity of its own")
     raise OutcomeUnknown(retry_after=engine.options.wait)
+
+
+async def _deleted(engine: Engine, account_id: str) -> None:
+    engine.events.emit("account.deleted", {"account": account_id})
+    await _remove_now(engine, account_id)
 
 
 async def _owned(engine: Engine, account_id: str) -> Owned | None:

@@ -16,7 +16,7 @@ from semel import canonical
 from semel.assembly import Given, Parts, assembled, check_also
 from semel.config import Settings
 from semel.deletion import delete_account
-from semel.errors import ConfigurationInvalid, NotFound, StoreError
+from semel.errors import ConfigurationInvalid, FieldError, InvalidInput, NotFound, StoreError
 from semel.intents import Intent
 from semel.model import Account, Identifier, Identity, Record, Registration, Secret
 from semel.observe import Metrics, ObservedEvents
@@ -31,6 +31,10 @@ from semel.upkeep.rotation import ROTATE, keep_rotating, rotate_once
 __all__ = ["AccountPage", "Readiness", "Reason", "Semel", "SignedInAccount"]
 
 R = TypeVar("R", bound=Record)
+
+_PAGE: Final = range(1, 1001)
+_OPEN_DOORS: Final = frozenset({Door.SIGNUP, Door.ADMIN})
+"""Those that an application may use itself: the others are led to by a proof or a sign-in."""
 
 _PASSES_A_ROTATION: Final = 60
 """Keys live for months: they are looked at once in so many passes of upkeep."""
@@ -140,6 +144,8 @@ class Semel:
         All successes under one idempotency key name one account, and a failed registration leaves nothing behind. It
         goes on where the caller is cancelled. Raises what ``Registrar.register`` raises.
         """
+        if door not in _OPEN_DOORS:
+            raise InvalidInput(errors=(FieldError("door", "not_allowed", "Use Door.SIGNUP or Door.ADMIN"),))
         intent = Intent(
             door=door,
             email=email,
@@ -184,7 +190,12 @@ class Semel:
         return await self.account(identifier.account_id or "")
 
     async def accounts(self, cursor: str | None = None, limit: int = 100) -> AccountPage:
-        """Return accounts page by page. Raises ``InvalidInput`` for a cursor of somewhere else, or a ``StoreError``."""
+        """Return accounts page by page, 1 to 1000 at a time.
+
+        Raises ``InvalidInput`` for another limit or a cursor of somewhere else, or a ``StoreError``.
+        """
+        if limit not in _PAGE:
+            raise InvalidInput(errors=(FieldError("limit", "out_of_range", "Ask for 1 to 1000 accounts at a time"),))
         page = await self._engine.store.page(Account, cursor, limit)
         return AccountPage(tuple(one for one in page.records if isinstance(one, Account)), page.cursor)
 
@@ -247,11 +258,10 @@ class Semel:
         return self.metrics.text()
 
     def _upkeep(self, parts: Parts) -> list[Coroutine[Any, Any, None]]:
-        """Return what runs beside requests."""
+        """Return what runs beside requests. Keys are looked at in every process: it must know what others made."""
         interval = self.settings.upkeep_interval_seconds
-        if not self.settings.upkeep:
-            return []
-        return [parts.upkeep.run(interval), keep_rotating(parts.engine, parts.keys, _PASSES_A_ROTATION * interval)]
+        rotating = keep_rotating(parts.engine, parts.keys, _PASSES_A_ROTATION * interval)
+        return [parts.upkeep.run(interval), rotating] if self.settings.upkeep else [rotating]
 
     @property
     def _parts(self) -> Parts:

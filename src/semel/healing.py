@@ -45,20 +45,20 @@ class SignInDoor:
         engine = self._engine
         address = canonical.email(email, allow_special_use=self._allow_special_use).name.value
         deadline = engine.later(engine.options.wait)
+        said = await self._sessions.sign_in(address, password)
+        if isinstance(said, Absent):
+            engine.events.emit("sign_in.failed", {"door": Door.SIGN_IN})
+            raise InvalidCredentials
+        if isinstance(said, Unknown):
+            raise ProviderUnavailable(retry_after=said.retry_after or engine.options.provider_timeout)
         for _ in range(engine.options.rounds):
-            said = await self._sessions.sign_in(address, password)
-            if isinstance(said, Absent):
-                engine.events.emit("sign_in.failed", {"door": Door.SIGN_IN})
-                raise InvalidCredentials
-            if isinstance(said, Unknown):
-                raise ProviderUnavailable(retry_after=said.retry_after or engine.options.provider_timeout)
             account = await self._account(said.identity, deadline)
             if account is not None:
                 return await self._seen(account), said.tokens
         raise OutcomeUnknown(retry_after=engine.options.wait)
 
     async def _account(self, identity: Found, deadline: datetime) -> Account | None:
-        """Return the identity's account, made now if it has none. ``None``: sign in again and look."""
+        """Return the identity's account, made now if it has none. ``None``: look again."""
         refs = [Ref(Identity, (identity.identity_id,)), Ref(Account, (identity.identity_id,))]
         record, account = await self._engine.store.get_many(refs)
         if record is None:

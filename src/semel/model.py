@@ -229,7 +229,7 @@ class Registration(Record, frozen=True, kw_only=True):
     owner: str | None = None
     """The worker that has the lease, while pending."""
     lease_until: datetime | None = None
-    """While pending; ``due_at`` is this and the allowed skew."""
+    """While pending; ``due_at`` is this and twice the allowed skew."""
     created_at: datetime
     """When this attempt began."""
     completed_at: datetime | None = None

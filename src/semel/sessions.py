@@ -6,9 +6,10 @@ family. So an account's end, a raised epoch or a sign-out ends every token at on
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from types import TracebackType
+from typing import Any, Final, NamedTuple, Self
 
 import msgspec
 
@@ -20,15 +21,19 @@ from semel.errors import (
     InvalidInput,
     InvalidToken,
     OutcomeUnknown,
+    StoreUnavailable,
 )
 from semel.keys import Keys, Purpose
 from semel.model import Account, Identifier, Identity, Name, Secret, SessionFamily
 from semel.ports import Delete, EmbeddedProvider, Insert, Ref, Replace, Tokens, Write
-from semel.protocol.engine import Engine
+from semel.protocol.engine import Engine, Outcome, Put
 from semel.states import Door
 from semel.tokens import AccessTokens, Claims, Leaf, RefreshTokens, hash_of, leaves_of, leaves_text, rotated
 
 __all__ = ["SessionKeeper", "SessionOptions", "without_sessions"]
+
+_RETRY_AFTER: Final = 1.0
+"""In seconds: who comes back with a spent token must do so within the reuse interval."""
 
 
 class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,19 +97,19 @@ class SessionKeeper:
         ``AccountInactive`` only after a right password; ``Overloaded`` where the hasher's queue is full;
         ``OutcomeUnknown`` or a ``StoreError``.
         """
-        patience = _Patience(self._engine)
-        verified: _Person | None = None
-        while True:
-            person = await self._person(email)
-            if person is None or verified is None or person.identity.credential != verified.identity.credential:
-                verified = person = await self._verified(person, password)
-            if not person.account.is_active:
-                self._failed(AccountInactive.code, person)
-                raise AccountInactive
-            began = await self._begin(person, password)
-            if began is not None:
-                return began
-            await patience.pause()
+        with _Patience(self._engine) as patience:
+            verified: _Person | None = None
+            while True:
+                person = await self._person(email)
+                if person is None or verified is None or person.identity.credential != verified.identity.credential:
+                    verified = person = await self._verified(person, password)
+                if not person.account.is_active:
+                    self._failed(AccountInactive.code, person)
+                    raise AccountInactive
+                began = await self._begin(person, password, patience)
+                if began is not None:
+                    return began
+                await patience.pause()
 
     async def refresh(self, token: Secret) -> tuple[Account, Tokens]:
         """Exchange a refresh token for new tokens.
@@ -112,37 +117,39 @@ class SessionKeeper:
         One that was spent within the reuse interval buys a sibling. One that was spent earlier ends the whole session:
         somebody else may have it. Raises ``InvalidToken``, ``OutcomeUnknown`` or a ``StoreError``.
         """
-        patience = _Patience(self._engine)
-        ticket = self._refresh.read(token)
-        while True:
-            family, account = await self._live(ticket.family_id)
-            now, secret = self._engine.clock.now(), self._engine.ids.secret()
-            leaves = rotated(leaves_of(family), ticket.hash, hash_of(secret), now, self._options.reuse_interval)
-            writes = _ending(account, family) if leaves is None else [Replace(family.but(leaves=leaves_text(leaves)))]
-            if (await self._engine.put(writes)).done:
-                self._note("session.reused" if leaves is None else "session.refreshed", family)
-                if leaves is None:
-                    raise InvalidToken
-                return account, self._tokens(family, secret, now)
-            await patience.pause()
+        with _Patience(self._engine) as patience:
+            ticket = self._refresh.read(token)
+            while True:
+                family, account = await self._live(ticket.family_id)
+                now, secret = self._engine.clock.now(), self._engine.ids.secret()
+                leaves = rotated(leaves_of(family), ticket.hash, hash_of(secret), now, self._options.reuse_interval)
+                writes = (
+                    _ending(account, family) if leaves is None else [Replace(family.but(leaves=leaves_text(leaves)))]
+                )
+                if (await patience.put(writes)).done:
+                    self._note("session.reused" if leaves is None else "session.refreshed", family)
+                    if leaves is None:
+                        raise InvalidToken
+                    return account, self._tokens(family, secret, now)
+                await patience.pause()
 
     async def sign_out(self, access_token: Secret) -> None:
         """End the session that the token is of, at once; one that has ended counts as done.
 
         Raises ``InvalidToken``, ``OutcomeUnknown`` or a ``StoreError``.
         """
-        patience = _Patience(self._engine)
-        claims = await self._claims(access_token)
-        while True:
-            account, family = await self._engine.store.get_many(
-                [Ref(Account, (claims.sub,)), Ref(SessionFamily, (claims.sid,))]
-            )
-            if not isinstance(account, Account) or not isinstance(family, SessionFamily):
-                return
-            if (await self._engine.put(_ending(account, family))).done:
-                self._note("session.ended", family)
-                return
-            await patience.pause()
+        with _Patience(self._engine) as patience:
+            claims = await self._claims(access_token)
+            while True:
+                account, family = await self._engine.store.get_many(
+                    [Ref(Account, (claims.sub,)), Ref(SessionFamily, (claims.sid,))]
+                )
+                if not isinstance(account, Account) or not isinstance(family, SessionFamily):
+                    return
+                if (await patience.put(_ending(account, family))).done:
+                    self._note("session.ended", family)
+                    return
+                await patience.pause()
 
     async def authenticate(self, access_token: Secret) -> Account:
         """Return the account that the token speaks for. Raises ``InvalidToken`` once its session has ended."""
@@ -177,7 +184,7 @@ class SessionKeeper:
             raise InvalidCredentials
         return person
 
-    async def _begin(self, person: _Person, password: Secret) -> tuple[Account, Tokens] | None:
+    async def _begin(self, person: _Person, password: Secret, patience: _Patience) -> tuple[Account, Tokens] | None:
         """Write the session, the time of the sign-in and, where outdated, the credential. ``None``: read again."""
         engine, account, now = self._engine, person.account, self._engine.clock.now()
         secret = engine.ids.secret()
@@ -189,7 +196,7 @@ class SessionKeeper:
         writes: list[Write] = [Insert(family), Replace(seen), *(Delete(one) for one in ended if one is not None)]
         if self._provider.outdated(person.identity):
             writes.append(Replace(await self._provider.enrol(person.identity, password)))
-        put = await engine.put(writes)
+        put = await patience.put(writes)
         if not put.done:
             return None
         self._note("session.started", family)
@@ -252,10 +259,27 @@ class _Patience:
         self._engine = engine
         self._deadline = engine.later(engine.options.wait)
         self._pause = 0.002
+        self._doubt = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """After a doubt a store that is down leaves the outcome unknown: "nothing was changed" may be untrue."""
+        if self._doubt and isinstance(error, StoreUnavailable):
+            raise OutcomeUnknown(retry_after=_RETRY_AFTER) from error
+
+    async def put(self, writes: Sequence[Write]) -> Put:
+        """Commit."""
+        put = await self._engine.put(writes)
+        self._doubt |= put.outcome is Outcome.UNKNOWN
+        return put
 
     async def pause(self) -> None:
         """Wait a moment. Raises ``OutcomeUnknown`` once the wait is over."""
         if self._engine.clock.now() >= self._deadline:
-            raise OutcomeUnknown(retry_after=self._engine.options.wait)
+            raise OutcomeUnknown(retry_after=_RETRY_AFTER)
         await self._engine.clock.sleep(self._pause * self._engine.ids.jitter())
         self._pause = min(2 * self._pause, self._engine.options.poll_most)

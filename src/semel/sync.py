@@ -6,13 +6,14 @@ import asyncio
 import threading
 import weakref
 from collections.abc import Callable, Coroutine
+from concurrent.futures import CancelledError
 from functools import wraps
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 from semel import face
 from semel.config import Settings
-from semel.errors import ConfigurationInvalid
+from semel.errors import ConfigurationInvalid, OutcomeUnknown
 from semel.ports import Also
 
 __all__ = ["Semel"]
@@ -51,6 +52,8 @@ class _Background:
         answer = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return answer.result()
+        except CancelledError:
+            raise OutcomeUnknown("this Semel was closed meanwhile") from None
         except BaseException:
             answer.cancel()
             raise
@@ -64,6 +67,10 @@ class _Background:
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         self._loop.run_forever()
+        left = asyncio.all_tasks(self._loop)  # whoever still waits for one of these must not wait for ever
+        for task in left:
+            task.cancel()
+        self._loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
 
 
 class Semel:

@@ -78,7 +78,7 @@ class AccessTokens:
             said = jwt.decode(raw, signing.verifying, [signing.algorithm]).claims
             self._registry(now, leeway).validate(said)
             return msgspec.convert(said, Claims)
-        except (JoseError, ValueError):
+        except (JoseError, ValueError, TypeError):  # TypeError: a header whose values are of other types
             # The cause may quote the token.
             raise InvalidToken from None
 

@@ -250,6 +250,6 @@ async def test_tokens_outlive_the_key_that_signed_them() -> None:
         await sign_up(semel)
         clock.advance(90 * 86_400)
         tokens = (await semel.sign_in(EMAIL, PASSWORD)).tokens
-        assert (await semel.upkeep_once())["rotate_key"] == 1
+        await semel.upkeep_once()
         assert (await semel.current_account(tokens.access_token)).email == EMAIL
         assert len((await semel.jwks())["keys"]) == 2

@@ -62,7 +62,7 @@ async def test_the_end_of_a_lease_ends_the_wait(scene: Scene) -> None:
     options = scene.world.options
     began = scene.clock.now()
     assert await scene.wait(60)
-    assert 0 <= (scene.clock.now() - began).total_seconds() - options.lease - options.skew <= options.poll_most
+    assert 0 <= (scene.clock.now() - began).total_seconds() - options.lease - options.grace <= options.poll_most
 
 
 async def test_a_new_wait_begins_with_short_sleeps(scene: Scene) -> None:

@@ -225,7 +225,7 @@ class World:
 
     def lease_over(self) -> None:
         """Let as much time pass as a lease and the allowed skew take."""
-        self.clock.advance(self.options.lease + self.options.skew)
+        self.clock.advance(self.options.lease + self.options.grace)
 
     def edit(self, *records: Record, gone: tuple[type[Record], Key] | None = None) -> None:
         """Write into the tables by hand, past every rule."""
@@ -275,6 +275,6 @@ class Server:
     async def rest(self) -> None:
         """Run upkeep until every lease is over and every removal has ended."""
         options = self.world.options
-        for seconds in (0.0, options.lease + options.skew, options.removal_horizon, options.removal_horizon):
+        for seconds in (0.0, options.lease + options.grace, options.removal_horizon, options.removal_horizon):
             self.world.clock.advance(seconds)
             await self.upkeep.once()

@@ -82,7 +82,8 @@ async def test_what_comes_at_the_last_moment_is_removed() -> None:
     while world.condemned().due_at != horizon:
         await look(world)
     world.provider.state = state
-    await look(world)
+    assert await look(world)
+    assert await look(world) is None
     assert world.left() == Counter({"registration withdrawn": 1})
 
 
@@ -95,8 +96,9 @@ async def test_a_removal_outlives_its_horizon_while_nobody_answers() -> None:
     assert await look(world)
     assert await look(world)
     world.outside.lift()
-    assert await look(world) is None
+    assert await look(world)
     assert world.left()["at the provider"] == 0
+    assert await look(world) is None
 
 
 async def test_an_unanswered_delete_is_no_removal() -> None:
@@ -107,8 +109,9 @@ async def test_an_unanswered_delete_is_no_removal() -> None:
     world.outside.next("delete", Fault.DROP)
     assert await look(world)
     assert world.left()["at the provider"] == 1
-    assert await look(world) is None
+    assert await look(world)
     assert world.left()["at the provider"] == 0
+    assert await look(world) is None
 
 
 async def test_two_servers_remove_as_one() -> None:

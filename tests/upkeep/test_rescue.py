@@ -49,7 +49,7 @@ async def test_a_lease_is_respected_and_the_skew_with_it() -> None:
     world = World()
     await world.abandoned(created=False)
     before = world.memory.table
-    world.clock.advance(world.options.lease + world.options.skew - 0.001)
+    world.clock.advance(world.options.lease + world.options.grace - 0.001)
     await world.server().upkeep.once()
     assert world.memory.table == before
     world.clock.advance(0.001)

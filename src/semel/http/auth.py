@@ -77,7 +77,7 @@ async def _me(call: Call) -> Response:
     return reply(account_answer(await call.semel.current_account(bearer(call.headers))))
 
 
-_ANY = (errors.InternalError, errors.StoreUnavailable, errors.StoreRejected)
+_ANY = (errors.InternalError, errors.StoreInconsistent, errors.StoreUnavailable, errors.StoreRejected)
 _BODY = (errors.MalformedBody, errors.BodyTooLarge, errors.UnsupportedMediaType, errors.InvalidInput)
 
 AUTH: Final = (
@@ -103,7 +103,6 @@ AUTH: Final = (
             errors.ProviderRefused,
             errors.OutcomeUnknown,
             errors.Overloaded,
-            errors.StoreInconsistent,
             *_ANY,
         ),
     ),
@@ -139,7 +138,7 @@ AUTH: Final = (
             *_BODY,
             errors.InvalidToken,
             errors.AccountInactive,
-            errors.Overloaded,
+            errors.OutcomeUnknown,
             errors.ProviderUnavailable,
             *_ANY,
         ),
@@ -152,7 +151,7 @@ AUTH: Final = (
         handle=_sign_out,
         status=HTTPStatus.NO_CONTENT,
         bearer=True,
-        raises=(errors.InvalidToken, errors.Overloaded, errors.ProviderUnavailable, *_ANY),
+        raises=(errors.InvalidToken, errors.OutcomeUnknown, errors.ProviderUnavailable, *_ANY),
     ),
     Operation(
         name="me",
@@ -162,6 +161,6 @@ AUTH: Final = (
         handle=_me,
         answer=AccountAnswer,
         bearer=True,
-        raises=(errors.InvalidToken, errors.AccountInactive, errors.ProviderUnavailable, *_ANY),
+        raises=(errors.InvalidToken, *_ANY),
     ),
 )

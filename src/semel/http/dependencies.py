@@ -23,8 +23,8 @@ async def current_account(
 ) -> Account:
     """Return the account of the request's access token: ``Depends(current_account)``.
 
-    The application must include ``router(semel)``. Answers 401 without a good token, and 403 where the account is
-    switched off.
+    The application must include ``router(semel)``. Answers 401 without a good token, also where the account is switched
+    off.
     """
     try:
         account: Account = await request.state.semel.current_account(bearer(request.headers))

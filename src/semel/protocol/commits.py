@@ -1,7 +1,7 @@
 """What each commit of the protocol writes: pure functions from records to writes.
 
 Commit 1 opens a registration (``opening``), commit 2 completes it (``completion``); the embedded provider needs
-``only`` one. ``failing`` releases everything a registration holds, ``account_end`` everything an account owns.
+but one (``whole``). ``failing`` releases everything a registration holds, ``account_end`` everything an account owns.
 """
 
 from __future__ import annotations
@@ -34,10 +34,13 @@ __all__ = [
     "account_of",
     "birth",
     "completion",
+    "condemned",
+    "event",
     "failed",
     "failing",
     "held_by",
     "leased",
+    "left_alone",
     "opening",
     "refused_after_doubt",
     "whole",
@@ -93,9 +96,18 @@ class Owned(msgspec.Struct, frozen=True):
 
 
 def leased(registration: Registration, worker: str, now: datetime, seconds: float, options: Options) -> Registration:
-    """Return the registration with a lease of so many seconds; it is due when the lease and the skew are over."""
+    """Return the registration with a lease of so many seconds.
+
+    It is due once the lease is over by every clock: two servers may each be off by the skew, in opposite directions.
+    """
     until = now + timedelta(seconds=seconds)
-    return registration.but(owner=worker, lease_until=until, due_at=until + timedelta(seconds=options.skew))
+    return registration.but(owner=worker, lease_until=until, due_at=until + timedelta(seconds=options.grace))
+
+
+def left_alone(registration: Registration, now: datetime, seconds: float) -> Registration:
+    """Return the registration as its worker leaves it: for so long nobody takes it up, as a request may still land."""
+    over = now + timedelta(seconds=seconds)
+    return registration.but(lease_until=over, due_at=over)
 
 
 def _attempt(ask: Ask, account_id: str, now: datetime, state: RegistrationState) -> Registration:

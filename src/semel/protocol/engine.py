@@ -10,7 +10,7 @@ from enum import Enum
 
 import msgspec
 
-from semel.errors import CommitUnknown, StoreUnavailable, WriteRefused
+from semel.errors import CommitUnknown, ConfigurationInvalid, StoreUnavailable, WriteRefused
 from semel.model import Account, Registration
 from semel.ports import Clock, Delete, EmbeddedProvider, Events, Ids, RemoteProvider, Store, Write
 from semel.protocol.options import Options
@@ -66,6 +66,10 @@ class Engine:
         self.store = store
         self.embedded = provider if isinstance(provider, EmbeddedProvider) else None
         self.remote = provider if isinstance(provider, RemoteProvider) else None
+        if (self.embedded is None) is (self.remote is None):
+            raise ConfigurationInvalid("the provider must be an EmbeddedProvider or a RemoteProvider")
+        if self.remote is not None and self.remote.timeout > options.provider_timeout:
+            raise ConfigurationInvalid("provider_timeout must not be below the provider's own time-out")
         self.clock = clock
         self.ids = ids
         self.events = events

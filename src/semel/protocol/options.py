@@ -60,6 +60,11 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
                 raise ConfigurationInvalid(rule)
 
     @property
+    def grace(self) -> float:
+        """For how long after its lease a registration is left alone: two clocks may each be off by the skew."""
+        return 2 * self.skew
+
+    @property
     def longest_request(self) -> float:
         """An upper bound of how long one request works: it waits once, and calls the provider some times a round."""
         return self.wait + self.rounds * _CALLS_A_ROUND * self.provider_timeout

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 from semel.errors import FieldError, IdentityAlreadyExists, OutcomeUnknown, ProviderRefused, SemelError
-from semel.model import Account, Identity, Name, Secret
+from semel.model import Account, Identity, Name, Registration, Secret
 from semel.ports import Absent, Done, Exists, Found, NewIdentity, Rejected, RemoteProvider, Replace, Unknown
 from semel.protocol import commits
 from semel.protocol.commits import Ask, Held
@@ -32,7 +32,7 @@ class _Whose(Enum):
 
 
 class Outside:
-    """One worker's way from commit 1 to commit 2. ``held`` is kept up to date, so that the lease can be given up."""
+    """One worker's way from commit 1 to commit 2. ``held`` is kept as last written, so that nothing is read again."""
 
     def __init__(self, engine: Engine, remote: RemoteProvider, ask: Ask, held: Held, password: Secret | None) -> None:
         self._engine = engine
@@ -80,15 +80,15 @@ class Outside:
         needed = engine.later(self._remote.timeout)
         if registration.lease_until is None or registration.owner is None:
             raise _LeaseLostError
-        if registration.lease_until < needed and not await self._lease_again(registration.owner, engine.options.lease):
-            raise _LeaseLostError
+        if registration.lease_until < needed:
+            now, lease = engine.clock.now(), engine.options.lease
+            if not await self._replace(commits.leased(registration, registration.owner, now, lease, engine.options)):
+                raise _LeaseLostError
 
-    async def _lease_again(self, worker: str, seconds: float) -> bool:
-        engine = self._engine
-        again = commits.leased(self.held.registration, worker, engine.clock.now(), seconds, engine.options)
-        put = await engine.put([Replace(again)])
+    async def _replace(self, registration: Registration) -> bool:
+        put = await self._engine.put([Replace(registration)])
         if put.done:
-            self.held = Held(again.but(version=put.token), self.held.identity, self.held.identifiers)
+            self.held = Held(registration.but(version=put.token), self.held.identity, self.held.identifiers)
         return put.done
 
     async def _complete(self, provider_id: str | None, *, ours: bool) -> Registered | None:
@@ -113,8 +113,8 @@ class Outside:
         pause = 2 * self._remote.timeout
         registration = self.held.registration
         over = self._engine.later(pause)
-        if registration.owner and registration.lease_until and registration.lease_until > over:
-            await self._lease_again(registration.owner, pause)
+        if registration.lease_until is not None and registration.lease_until > over:
+            await self._replace(commits.left_alone(registration, self._engine.clock.now(), pause))
         return OutcomeUnknown(retry_after=answer.retry_after or pause)
 
     async def _whose(self) -> tuple[_Whose, str | None]:

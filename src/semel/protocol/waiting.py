@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from copy import copy
 from datetime import datetime
 
 from semel.model import Registration
@@ -51,7 +52,7 @@ class Waiting:
         except Exception as error:  # noqa: BLE001 - passed on to all who wait, whatever it is
             for _, waiter in waiters:
                 if not waiter.done():
-                    waiter.set_exception(error)
+                    waiter.set_exception(copy(error))  # each tells its own caller
         finally:
             del self._waiters[registration_id]
 

@@ -19,8 +19,8 @@ async def remove(engine: Engine, record: Record) -> bool:
     if identity.state is not IdentityState.CONDEMNED:
         return False
     now = engine.clock.now()
-    answered = await _absent_now(engine, identity)
-    if answered and identity.look_until is not None and identity.look_until <= now:
+    absent = await _absent_now(engine, identity)
+    if absent and identity.look_until is not None and identity.look_until <= now:
         done = await engine.put([Delete(identity)])
         if done.done:
             engine.events.emit("identity.removed", {"identity": identity.id, "tries": identity.tries})
@@ -30,15 +30,19 @@ async def remove(engine: Engine, record: Record) -> bool:
 
 
 async def _absent_now(engine: Engine, identity: Identity) -> bool:
-    """Delete the identity if it is there. ``False`` where the provider did not answer."""
+    """Tell whether the identity is not there; if it is, delete it.
+
+    What was there a moment ago may have signed in just then: its record stays for another look.
+    """
     if engine.remote is None:
         return True
     match await engine.remote.find(identity.id):
         case Absent():
             return True
         case Found() as found:
-            return not isinstance(await engine.remote.delete(found.provider_id), Unknown)
-        case _:
+            await engine.remote.delete(found.provider_id)
+            return False
+        case Unknown():
             return False
 
 

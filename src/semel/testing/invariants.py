@@ -18,6 +18,7 @@ from semel.model import (
     Account,
     Identifier,
     Identity,
+    Name,
     OutboxEvent,
     Record,
     Registration,
@@ -45,6 +46,8 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     """The account of a success."""
     code: str | None = None
     """The error's code of a refusal."""
+    asked: tuple[Name, ...] = ()
+    """The identifiers that the caller asked for."""
     opens: bool | None = None
     """Whether, at rest, the password of the success signs in to its account; ``None`` where nobody tried."""
     drew: frozenset[str] = frozenset()
@@ -155,18 +158,20 @@ def _events(snapshot: Snapshot) -> Iterator[str]:
 
 
 def _kept_words(snapshot: Snapshot, told: Sequence[Told]) -> Iterator[str]:
-    accounts = {one.id for one in snapshot.all(Account)}
+    accounts = {one.id: one for one in snapshot.all(Account)}
     ended = {one.account_id for one in snapshot.all(OutboxEvent) if one.kind == "account.deleted"}
     named: dict[str, set[str]] = defaultdict(set)
     for one in told:
         if one.account_id is not None:
-            if one.account_id not in accounts | ended:
+            if one.account_id not in accounts.keys() | ended:
                 yield f"A: {one.who} was told of a success that is undone"
+            elif one.account_id in accounts and not {*one.asked} <= {*accounts[one.account_id].identifiers}:
+                yield f"K: {one.who} was told of a success that is not what it asked for"
             if one.opens is False and one.account_id in accounts:
                 yield f"K: {one.who} was told of a success, and its password does not sign in"
             if one.registration is not None:
                 named[one.registration].add(one.account_id)
-        elif one.code == "user_already_exists" and one.drew & accounts:
+        elif one.code == "user_already_exists" and one.drew & accounts.keys():
             yield f"R: {one.who} was refused, and yet made an account"
     yield from (f"K: a key names {len(ids)} accounts: {sorted(ids)}" for ids in named.values() if len(ids) > 1)
 
@@ -180,7 +185,7 @@ def _secrets(snapshot: Snapshot) -> Iterator[str]:
 
 
 def on_commit(before: Table, after: Table, now: datetime) -> list[str]:
-    """Judge one commit: every step is an allowed transition, and no live worker is robbed of its lease."""
+    """Judge one commit: every step is an allowed transition, and nobody is robbed of a live lease or an identifier."""
     found = []
     for name in before.keys() | after.keys():
         old, new = before.get(name), after.get(name)
@@ -189,6 +194,8 @@ def on_commit(before: Table, after: Table, now: datetime) -> list[str]:
         found += _step(old, new)
         if isinstance(old, Registration) and isinstance(new, Registration) and _robbed(old, new, now):
             found.append(f"D: {new.id} was taken from its live worker")
+        if isinstance(old, Identifier) and _taken(old, new) and _has_it_still(old, before, after):
+            found.append(f"D: the {old.kind} was taken from who {'owns' if old.owned else 'holds'} it")
     return found
 
 
@@ -202,6 +209,20 @@ def _step(old: Record | None, new: Record | None) -> list[str]:
 def _robbed(old: Registration, new: Registration, now: datetime) -> bool:
     live = old.state is RegistrationState.PENDING and old.due_at is not None and old.due_at > now
     return live and new.owner is not None and new.owner != old.owner
+
+
+def _taken(old: Identifier, new: Record | None) -> bool:
+    return not isinstance(new, Identifier) or new.attempt_id != old.attempt_id
+
+
+def _has_it_still(identifier: Identifier, before: Table, after: Table) -> bool:
+    """Whether the account, or the pending registration, that has the identifier is left as it was."""
+    owner, holder = (Account.TYPE, (identifier.account_id or "",)), (Registration.TYPE, (identifier.registration,))
+    name = owner if identifier.owned else holder
+    has = before.get(name)
+    if isinstance(has, Registration) and has.state is not RegistrationState.PENDING:
+        return False
+    return has is not None and has == after.get(name)
 
 
 def on_delete(identity: Found, table: Table, foreign: frozenset[str]) -> list[str]:

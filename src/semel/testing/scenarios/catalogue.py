@@ -23,7 +23,7 @@ __all__ = ["PEOPLE", "built_in", "scenario"]
 
 _KEY: Final = "the key of ann's form"
 _SECOND: Final = timedelta(seconds=1)
-_PAST_LEASE: Final = 30 * _SECOND
+_PAST_LEASE: Final = 40 * _SECOND
 _PAST_HORIZON: Final = 1000 * _SECOND
 
 Person = Callable[[Setting], Make]
@@ -110,11 +110,12 @@ _OWNED: Final = (
     "delete delete-2",
 )
 _REMOTE: Final = (
-    ("fresh", (*_FRESH, "key upkeep", "retry upkeep", "key sign-in", "key rival upkeep", "key same upkeep")),
+    ("fresh", (*_FRESH, "key upkeep", "retry upkeep", "key sign-in")),
+    ("fresh", ("key rival upkeep", "key same upkeep", "key sign-in upkeep")),
     ("owned", (*_OWNED, "delete sign-in-0", "delete replay upkeep", "delete key upkeep")),
-    ("foreign", ("key", "key upkeep", "key sign-in-0", "sign-in-0", "sign-in-0 upkeep")),
+    ("foreign", ("key", "key rival", "key upkeep", "key sign-in-0", "sign-in-0", "sign-in-0 upkeep")),
     ("dead", ("upkeep upkeep-2", "upkeep same", "upkeep rival", "rival same")),
-    ("removal", ("upkeep key", "upkeep sign-in-0", "key sign-in-0", "upkeep upkeep-2")),
+    ("removal", ("upkeep key", "upkeep replay", "upkeep sign-in-0", "key sign-in-0", "upkeep upkeep-2")),
     ("retained", ("key same", "key upkeep")),
 )
 _NAMED: Final = ("key rival", "key other-password", "key upkeep")

@@ -87,6 +87,7 @@ class EngineJudge(Judge):
             registration=answer.registration,
             account_id=answer.account_id,
             code=answer.code,
+            asked=answer.asked,
             opens=self._opens(answer, ending),
             drew=answer.drew,
         )

@@ -11,7 +11,7 @@ from semel.deletion import delete_account
 from semel.errors import NotFound, OutcomeUnknown, RegistrationInFlight, SemelError, StoreUnavailable
 from semel.healing import SignInDoor
 from semel.intents import Intent, Policy, prepare
-from semel.model import Registration, Secret
+from semel.model import Name, Registration, Secret
 from semel.ports import Delete, EmbeddedProvider, Ids, RemoteProvider
 from semel.protocol.ending import finish
 from semel.protocol.engine import Engine
@@ -40,6 +40,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """The registration's id, where the caller gave a key."""
     password: Secret | None = None
     """What the success was given for."""
+    asked: tuple[Name, ...] = ()
+    """The identifiers that the caller asked for."""
     drew: frozenset[str] = frozenset()
     """The ids that the worker drew."""
     did: str | None = None
@@ -110,7 +112,8 @@ def caller(setting: Setting, intent: Intent, tries: int = 1) -> Make:
         noted = _Noted(ports)
         engine = setting.engine_over(ports, noted)
         registrar = setting.registrar(engine, Policy())
-        key = prepare(engine, Policy(), intent).registration if intent.idempotency_key else None
+        ask = prepare(engine, Policy(), intent)
+        key = ask.registration if ask.keyed else None
         answer = Answer(registration=key)
         for noted.tries in range(tries):
             try:
@@ -120,7 +123,8 @@ def caller(setting: Setting, intent: Intent, tries: int = 1) -> Make:
             except SemelError as error:
                 return Answer(registration=key, code=error.code, drew=frozenset(noted.drew))
             else:
-                return Answer(registration=key, account_id=done.account.id, password=intent.password)
+                success = Answer(registration=key, account_id=done.account.id, password=intent.password)
+                return msgspec.structs.replace(success, asked=ask.names)
         return answer
 
     return party
@@ -157,7 +161,7 @@ def signing_in(setting: Setting, email: str, password: Secret) -> Make:
             account, _ = await door.sign_in(email, password)
         except SemelError as error:
             return Answer(code=error.code)
-        return Answer(account_id=account.id, password=password)
+        return Answer(account_id=account.id, password=password, asked=(Name("email", email),))
 
     return party
 

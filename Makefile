@@ -20,7 +20,7 @@ ifeq ($(wildcard .env),)
 run: export SEMEL_DATABASE_URL ?= sqlite:///var/semel.db
 endif
 run: setup-run ## start a server on 127.0.0.1:8000 over an SQLite file in var/
-	@mkdir -p var
+	@mkdir -p -m 700 var
 	@$(BIN)/semel migrate
 	@$(BIN)/semel serve
 

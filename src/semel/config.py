@@ -88,9 +88,10 @@ def _for_sign_up(roles: tuple[str, ...]) -> tuple[str, ...]:
 
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
-Seconds = Annotated[float, Field(ge=0)]
-Days = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
+_YEARS: Final = 100 * 366
+Seconds = Annotated[float, Field(ge=0, le=_YEARS * _DAY, allow_inf_nan=False)]
+Days = Annotated[float, Field(gt=0, le=_YEARS, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
 class Settings(BaseSettings):
@@ -138,10 +139,10 @@ class Settings(BaseSettings):
     """How long the outbox's events are kept."""
     upkeep: bool = True
     """Whether servers run upkeep beside requests. Any number may; where none does, let a timer run `semel upkeep`."""
-    upkeep_interval_seconds: Annotated[float, Field(gt=0)] = 10
+    upkeep_interval_seconds: Annotated[float, Field(gt=0, le=_DAY, allow_inf_nan=False)] = 10
     """The time between two passes of upkeep, on the average."""
 
-    access_token_seconds: Annotated[float, Field(ge=1)] = 900
+    access_token_seconds: Annotated[float, Field(ge=1, le=_YEARS * _DAY, allow_inf_nan=False)] = 900
     """How long an access token is good. Signing out does not wait for it."""
     session_days: Days = 30
     """How long a session lasts, counted from its sign-in."""
@@ -154,15 +155,15 @@ class Settings(BaseSettings):
     token_audience: str = "semel"  # noqa: S105 - a name
     """The audience (aud) of access tokens."""
 
-    argon2_memory_kib: Count = 19_456
+    argon2_memory_kib: Annotated[int, Field(ge=1, le=4 * 2**20)] = 19_456
     """The memory of one password hash (argon2id), in KiB. The defaults are the profile that OWASP recommends first."""
-    argon2_iterations: Count = 2
+    argon2_iterations: Annotated[int, Field(ge=1, le=1000)] = 2
     """The passes of one password hash over its memory."""
-    argon2_parallelism: Count = 1
+    argon2_parallelism: Annotated[int, Field(ge=1, le=256)] = 1
     """The lanes of one password hash."""
-    argon2_hash_length: Count = 32
+    argon2_hash_length: Annotated[int, Field(ge=1, le=1024)] = 32
     """The length of a password hash, in bytes."""
-    argon2_salt_length: Count = 16
+    argon2_salt_length: Annotated[int, Field(ge=1, le=1024)] = 16
     """The length of its salt, in bytes."""
     argon2_threads: Count = _CORES
     """How many passwords a process hashes at once. By default, one a core."""
@@ -202,6 +203,8 @@ class Settings(BaseSettings):
             super().__init__(**values)
         except ValidationError as error:
             raise ConfigurationInvalid(_one_line(error)) from None
+        except (UnicodeDecodeError, OSError):
+            raise ConfigurationInvalid("the .env file cannot be read: it must be text in UTF-8") from None
         self._check()
 
     @classmethod

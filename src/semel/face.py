@@ -144,7 +144,7 @@ class Semel:
         All successes under one idempotency key name one account, and a failed registration leaves nothing behind. It
         goes on where the caller is cancelled. Raises what ``Registrar.register`` raises.
         """
-        if door not in _OPEN_DOORS:
+        if not isinstance(door, Door) or door not in _OPEN_DOORS:
             raise InvalidInput(errors=(FieldError("door", "not_allowed", "Use Door.SIGNUP or Door.ADMIN"),))
         intent = Intent(
             door=door,

@@ -25,6 +25,10 @@ KEY_LENGTH = range(16, 256)
 """
 
 
+_TRUSTED = frozenset({Door.ADMIN, Door.FEDERATED, Door.SIGN_IN})
+"""Doors whose caller may give any role, and no password; at every other the rules of a sign-up hold."""
+
+
 class Intent(msgspec.Struct, frozen=True, kw_only=True):
     """One intent to create an account, as the caller gave it."""
 
@@ -126,7 +130,7 @@ def _identifiers(intent: Intent, policy: Policy, faults: _Faults) -> tuple[list[
 
 def _profile(intent: Intent, policy: Policy, shown: dict[str, str], faults: _Faults) -> Profile | None:
     role = intent.role if intent.role is not None else policy.default_role
-    if intent.door is not Door.SIGNUP:
+    if intent.door in _TRUSTED:
         for one in (role, *intent.roles):
             faults.tried(partial(canonical.text, "role", one, max_length=64))
     elif role not in policy.roles or intent.roles:
@@ -157,5 +161,5 @@ def _check_key(intent: Intent, faults: _Faults) -> None:
 def _check_password(intent: Intent, names: list[Name], faults: _Faults) -> None:
     if intent.password is not None:
         faults.errors.extend(passwords.check(intent.password, [name.value for name in names]))
-    elif intent.door is Door.SIGNUP:
+    elif intent.door not in _TRUSTED:
         faults.add("password", "required", "Give a password")

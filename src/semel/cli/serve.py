@@ -80,6 +80,8 @@ def _welcome(settings: Settings) -> None:
 def _run(settings: Settings) -> None:
     import uvicorn  # noqa: PLC0415 - the extra "server" may not be installed
 
+    from semel.http.protocol import BoundedHttp  # noqa: PLC0415 - the same
+
     # uvicorn ends gracefully at SIGTERM, then raises the signal again: it has been obeyed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with ExitStack() as closing:
@@ -89,6 +91,7 @@ def _run(settings: Settings) -> None:
         uvicorn.run(
             _APPLICATION,
             factory=True,
+            http=BoundedHttp,
             host=settings.host,
             port=settings.port,
             workers=settings.workers,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from pathlib import Path
 from time import sleep
@@ -78,6 +79,8 @@ def connect(path: Path, *, create: bool = False, busy_seconds: float = BUSY_SECO
     itself is too old.
     """
     require_version()
+    if create:  # it holds password hashes and signing keys: nobody else's to read
+        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}",
         uri=True,

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from typing_extensions import override
 
 from semel.errors import CommitUnknown, StoreUnavailable, WriteRefused
-from semel.model import Identifier, Identity, Key, Record, Registration
+from semel.model import Identifier, Key, Record
 from semel.ports import NewIdentity, Unknown, Verified
 from semel.stores.memory import MemoryStore, Table
 from semel.testing.explorer.services import Answer, Service
@@ -87,11 +87,10 @@ def _name(kind: type[Record], key: Key) -> str:
 def _brief(record: Record) -> str:
     """Return a record in a few words: what it is, whose, and in which state."""
     name = _name(type(record), record.key)
-    if isinstance(record, Registration | Identity):
-        return f"{name} ({record.state.value})"
     if isinstance(record, Identifier):
         return f"{name} ({'owned' if record.owned else 'held'} by {record.attempt_id})"
-    return name
+    state = getattr(record, "state", None)
+    return f"{name} ({state.value})" if isinstance(state, Enum) else name
 
 
 def _heard(value: object) -> str:

@@ -83,6 +83,7 @@ def _row(record: Record) -> _Row | None:
         case Entity():
             return _Row(record.id, record.person, None)
         case Account():
+            # Where two people want one invitation of Semel's, it is a username: an identifier like any other.
             return _Row(record.id, record.email_canonical, record.username_canonical)
         case _:
             return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from semel.intents import Intent
 from semel.model import Secret
@@ -20,18 +20,16 @@ _REQUESTS: Final = ("request-1", "request-2")
 
 
 async def _before(ports: Ports) -> Response:
-    index: Any = ports.store
-    if await index.query(_ANN):
+    if await ports["store"].query(_ANN):
         return REGISTERED
     await ports.store.commit([Insert(User(id=ports.ids.uuid(), email=_ANN))], ports.ids.token())
     return CREATED
 
 
 async def _after(ports: Ports) -> Response:
-    index: Any = ports.store
     user, token = User(id=ports.ids.uuid(), email=_ANN), ports.ids.token()
     await ports.store.commit([Insert(user)], token)
-    if len(await index.query(_ANN)) > 1:
+    if len(await ports["store"].query(_ANN)) > 1:
         await ports.store.commit([Delete(user.but(version=token))], ports.ids.token())
         return REGISTERED
     return CREATED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from semel.errors import WriteRefused
 from semel.intents import Intent
@@ -24,8 +24,7 @@ _FOUND: Final = Response(200, "found")
 
 
 async def _get_or_create(ports: Ports) -> Response:
-    index: Any = ports.store
-    if await index.query(_ANN):
+    if await ports["store"].query(_ANN):
         return _FOUND
     await ports.store.commit([Insert(User(id=ports.ids.uuid(), email=_ANN))], ports.ids.token())
     return CREATED

@@ -197,6 +197,7 @@ class SignIn(Request):
 
     @override
     async def mend(self) -> None:
+        await self.scene.rest()
         await self.scene.sign_in(await self.scene.server(), self.person)
 
 
@@ -206,7 +207,8 @@ class Heal(SignIn):
     @override
     async def prepare(self) -> None:
         assert self.scene.remote is not None
-        self.scene.remote.provider.plant(self.person.email, Secret(self.person.password))
+        provider = self.scene.remote.provider
+        self.scene.foreign.append(provider.plant(self.person.email, Secret(self.person.password)))
 
 
 class WithSession(Request):
@@ -230,6 +232,7 @@ class Refresh(WithSession):
 
     @override
     async def mend(self) -> None:
+        await self.scene.rest()
         answer = await self.send(self.second)
         ours = self.scene.remote is None
         assert answer.status_code in ({200} if ours else {200, 401}), answer.text
@@ -249,6 +252,7 @@ class SignOut(WithSession):
 
     @override
     async def mend(self) -> None:
+        await self.scene.rest()
         assert (await self.send(self.second)).status_code == 204
         spent = await self.second.post("/api/auth/refresh", json={"refresh_token": self.tokens["refresh_token"]})
         assert spent.status_code == 401, spent.text
@@ -307,6 +311,7 @@ class Rescue(Upkeep):
     outside = frozenset({"commit", "find"})
 
     died: ClassVar[str]
+    forward: ClassVar[bool]
 
     @override
     async def prepare(self) -> None:
@@ -314,17 +319,24 @@ class Rescue(Upkeep):
         self.person = sign_up.person
         await sign_up.died(self.died)
 
+    @override
+    async def mend(self) -> None:
+        assert (account(await self.scene.rest(), self.person.email) is not None) == self.forward
+        await self.signed_up_or_free()
+
 
 class RescueForward(Rescue):
     """The identity is there: the rescue makes the account."""
 
     died = "after create 1"
+    forward = True
 
 
 class RescueBack(Rescue):
     """The identity is not there: the rescue fails the registration."""
 
     died = "before create 1"
+    forward = False
 
 
 class LastLook(Upkeep):

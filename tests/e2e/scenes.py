@@ -198,8 +198,8 @@ class Scene:
     async def rest(self) -> Snapshot:
         """Let upkeep alone end what is there, check what must hold then, and return it.
 
-        Once the leases are over, two passes must have ended every registration; and a third every removal, when no
-        create can land any more.
+        Once the leases are over, two passes must have ended every registration. Removals end when no create can land
+        any more.
         """
         await self.over()
         async with self.opened() as (semel, store):
@@ -207,10 +207,11 @@ class Scene:
                 await semel.upkeep_once()
             seen = await self._look(store)
             assert not pending(seen), f"P: two passes did not end {pending(seen)}"
-            if condemned(seen):
-                self.clock.reach(latest(one.look_until for one in condemned(seen)))
+            self.clock.reach(latest(one.look_until for one in condemned(seen)))
+            while condemned(seen):
                 await semel.upkeep_once()
                 seen = await self._look(store)
+                self.clock.reach(latest(one.due_at for one in condemned(seen)))
         assert at_rest(seen, self.told) == []
         return seen
 

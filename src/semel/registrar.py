@@ -31,6 +31,7 @@ from semel.protocol.ending import fail, held, past, take_lease
 from semel.protocol.engine import Engine, Outcome, Put, Registered
 from semel.protocol.outside import Outside
 from semel.protocol.replay import same_answer, same_intent
+from semel.protocol.turns import Turns
 from semel.states import DOORS_THAT_CONVERGE, IdentityState, RegistrationState
 
 __all__ = ["LOOKS_AGAIN", "Registrar"]
@@ -56,6 +57,7 @@ class Registrar:
         self._engine = engine
         self._policy = policy
         self._working: dict[asyncio.Task[Registered], _Work] = {}
+        self._turns = Turns()
 
     async def register(self, intent: Intent) -> Registered:
         """Create the account the intent asks for, or meet the request that did.
@@ -71,7 +73,7 @@ class Registrar:
         except InvalidInput as error:
             self._engine.events.emit("registration.ended", {"door": intent.door, "outcome": error.code})
             raise
-        work = _Work(self._engine, ask, intent.password)
+        work = _Work(self._engine, ask, intent.password, self._turns)
         task = asyncio.create_task(self._noted(work))
         self._working[task] = work
         task.add_done_callback(self._ended)
@@ -123,10 +125,12 @@ class Registrar:
 class _Work:
     """One request's work on its registration."""
 
-    def __init__(self, engine: Engine, ask: Ask, password: Secret | None) -> None:
+    def __init__(self, engine: Engine, ask: Ask, password: Secret | None, turns: Turns) -> None:
         self.ask = ask
         self._engine = engine
         self._password = password
+        self._turns = turns
+        self._in_turn = False
         self._worker = engine.ids.uuid()
         self._deadline = engine.later(engine.options.wait)
         self._enrolled: Identity | None = None
@@ -147,6 +151,9 @@ class _Work:
             if isinstance(error, _OF_A_REGISTRATION):
                 error.registration_id = self.ask.registration
             raise
+        finally:
+            if self._in_turn:
+                self._turns.end(self.ask.names)
 
     async def _until_answered(self) -> Registered:
         """Look at the registration, take the step it calls for, and look again, until there is an answer."""
@@ -178,16 +185,22 @@ class _Work:
     async def _look(self) -> Registration | Registered | None:
         """Spare the hash of a request that will be refused, where a hash is slow.
 
-        A look never decides for the account.
+        A look never decides for the account. Who finds nothing takes the turn, so that others who want the same look
+        again before they hash.
         """
         embedded = self._engine.embedded
         if embedded is None or not embedded.slow:
             return None
         refs = [Ref(Registration, (self.ask.registration,)), *(Ref(Identifier, name) for name in self.ask.names)]
-        registration, *identifiers = await self._engine.store.get_many(refs)
-        if isinstance(registration, Registration):
-            return registration
-        return await self._refused() if any(identifiers) else None
+        while not self._in_turn and self._engine.clock.now() < self._deadline:
+            await self._turns.others(self.ask.names)
+            registration, *identifiers = await self._engine.store.get_many(refs)
+            if isinstance(registration, Registration):
+                return registration
+            if any(identifiers):
+                return await self._refused()
+            self._in_turn = self._turns.take(self.ask.names)
+        return None
 
     async def _step(self, registration: Registration | None) -> Registered | None:
         """Take one step. ``None``: look again."""

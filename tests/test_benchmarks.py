@@ -49,4 +49,7 @@ async def test_a_crowd_makes_one_account(postgres: PostgresServer) -> None:
     """Of all who want one email at the same moment one gets it, and all others hear that: no answer is a fault."""
     size = SCALE.pick(200, 1000)
     rows = (await _run(CROWD, postgres, Effort(count=size, rounds=1))).rows
-    assert {row[0]: row[1:5] for row in rows}["the hash costs nothing"] == (1, size - 1, 0, 1)
+    assert {row[0]: row[1:5] for row in rows} == {
+        "the hash costs nothing": (1, size - 1, 0, 1),
+        "the default hash": (1, size - 1, 0, 1),
+    }

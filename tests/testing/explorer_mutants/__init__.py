@@ -1,0 +1,65 @@
+"""Programs that are the shipped one but for one rule. The explorer must find the harm that each does."""
+
+from tests.testing import commit_mutants as stores
+from tests.testing.explorer_mutants import engines, steps
+from tests.testing.explorer_mutants.surgery import Mutant, scenario_named
+
+__all__ = ["MERELY_OTHERWISE", "MUTANTS", "Mutant", "scenario_named"]
+
+_COMMIT = "embedded/fresh/key+rival"
+_DELETION = "own/owned/delete+key"
+_FAIL = ("semel.registrar.fail", "semel.protocol.ending.fail", "semel.protocol.outside.fail")
+_FINISH = ("semel.protocol.ending.finish", "semel.upkeep.rescue.finish")
+_LEASE = ("semel.registrar.take_lease", "semel.protocol.ending.take_lease")
+_OUTSIDE = ("semel.registrar.Outside",)
+_REPLAY = ("semel.registrar.same_answer",)
+_WORK = ("semel.registrar._Work",)
+
+MUTANTS = (
+    Mutant(stores.OverwritesOnInsert, _COMMIT, 0, "UD"),
+    Mutant(stores.SkipsTheVersionCheck, "own/dead/upkeep+same", 0, "TD"),
+    Mutant(stores.CommitsInPart, _COMMIT, 0, "UWR"),
+    Mutant(engines.CountsVersions, "own/fresh/key+again", 0, "D"),
+    Mutant(engines.LooksThenWrites, _COMMIT, 0, "UD"),
+    Mutant(engines.TellsAfterwards, "embedded/fresh/key", 1, "E"),
+    Mutant(engines.OwnsAfterwards, "own/fresh/key", 1, "W"),
+    Mutant(engines.ComparesNoPayload, "embedded/fresh/key+other-payload", 0, "K"),
+    Mutant(engines.RespectsNoLease, "own/fresh/key+rival", 0, "D"),
+    Mutant(engines.FailsWithoutCondemning, "own/fresh/key", 1, "W"),
+    Mutant(engines.ForgetsARemovalEarly, "own/fresh/key", 1, "W"),
+    Mutant(engines.ReleasesByName, "own/foreign/key+rival", 0, "D"),
+    Mutant(engines.DeletesWithoutCondemning, _DELETION, 0, "DW"),
+    Mutant(engines.DeletesWithoutWithdrawing, _DELETION, 0, "W"),
+    Mutant(engines.TakesALostAnswerForARefusal, "embedded/owned/delete+key", 1, "R"),
+    Mutant(engines.TakesALostAnswerForASuccess, "embedded/fresh/key", 1, "A"),
+    Mutant(engines.RollsBackALostAnswer, "own/fresh/key", 1, "D"),
+    Mutant(steps.RefusesInDoubt, "embedded/owned/delete+key", 1, "R", _WORK),
+    Mutant(steps.ReusesTheId, "own/removal/upkeep+replay", 0, "W", _WORK),
+    Mutant(steps.replays_unverified, "own/owned/replay-other-password", 0, "K", _REPLAY),
+    Mutant(steps.sets_the_credential_again, "embedded/fresh/key+other-password", 0, "K", _REPLAY),
+    Mutant(
+        steps.converges_unverified,
+        "embedded/fresh/no-key+no-key-other-password",
+        0,
+        "K",
+        ("semel.registrar.same_intent",),
+    ),
+    Mutant(steps.completes_unasked, "own/fresh/key+upkeep", 1, "W", _FINISH),
+    Mutant(steps.removes_before_failing, "own/fresh/key+upkeep", 0, "D", _FAIL),
+    Mutant(steps.removes_before_deleting, _DELETION, 0, "D", ("semel.testing.scenarios.parties.delete_account",)),
+    Mutant(steps.forgets_the_pending, "own/dead/upkeep+same", 0, "T", ("semel.upkeep.rescue.finish",)),
+    Mutant(steps.TrustsItsId, "own/fresh/key+other-password", 0, "K", _OUTSIDE),
+    Mutant(steps.AnswersEarly, "own/fresh/key", 0, "A", _OUTSIDE),
+    Mutant(steps.AdoptsByEmail, "own/foreign/key", 0, "W", _OUTSIDE),
+    Mutant(steps.RemovesWhatIsInTheWay, "own/foreign/key", 0, "D", _OUTSIDE),
+    Mutant(steps.HealsByALook, "own/fresh/key+sign-in+upkeep", 0, "W", ("semel.testing.scenarios.parties.SignInDoor",)),
+)
+"""Each breaks a rule of safety."""
+
+MERELY_OTHERWISE = (
+    Mutant(steps.fails_first, "own/fresh/key+upkeep", 1, "", _FINISH),
+    Mutant(steps.takes_no_lease, "own/dead/upkeep+rival", 1, "", _LEASE),
+    Mutant(steps.FailsInDoubt, "own/fresh/key+upkeep", 1, "", _OUTSIDE),
+    Mutant(steps.SendsNothingAgain, "own/fresh/retry+upkeep", 1, "", _WORK),
+)
+"""Each breaks a rule that is there for those who wait: nothing is lost without it, but other answers are given."""

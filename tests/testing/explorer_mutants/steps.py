@@ -1,0 +1,185 @@
+"""Steps of the protocol that are wrong in one respect each. They stand in the place of the shipped ones."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from typing_extensions import override
+
+from semel.deletion import delete_account
+from semel.errors import IdempotencyKeyReused, OutcomeUnknown, SemelError
+from semel.healing import SignInDoor
+from semel.model import Account, Identifier, Identity, Name, Profile, Registration, Secret
+from semel.ports import Delete, Found, RemoteProvider, Replace, Unknown
+from semel.protocol import commits
+from semel.protocol.commits import Ask, Held
+from semel.protocol.ending import complete, fail, finish, held, take_lease
+from semel.protocol.engine import Engine, Registered
+from semel.protocol.outside import Outside, _Whose
+from semel.protocol.replay import same_answer, same_intent
+from semel.registrar import _Work
+from semel.states import Door, IdentityState
+
+
+async def replays_unverified(engine: Engine, registration: Registration, password: Secret | None) -> Registered | None:
+    """Who has the key has the account: the password is not verified on a replay."""
+    del password
+    return await same_answer(engine, registration, None)
+
+
+async def converges_unverified(
+    engine: Engine, ask: Ask, taken: Identifier, password: Secret | None
+) -> Registered | None:
+    """The same payload without a key is the same intent, whatever the password."""
+    del password
+    return await same_intent(engine, ask, taken, None)
+
+
+async def sets_the_credential_again(
+    engine: Engine, registration: Registration, password: Secret | None
+) -> Registered | None:
+    """A replay with another password sets it."""
+    try:
+        return await same_answer(engine, registration, password)
+    except IdempotencyKeyReused:
+        identity = await engine.store.get(Identity, (registration.account_id,))
+        if identity is None or engine.embedded is None or password is None:
+            return None
+        await engine.put([Replace(await engine.embedded.enrol(identity, password))])
+        return await same_answer(engine, registration, password)
+
+
+async def completes_unasked(engine: Engine, registration: Registration) -> None:
+    """Rescue goes forward without asking the provider whether the identity is there."""
+    mine = await take_lease(engine, registration, engine.ids.uuid())
+    if mine is not None:
+        await complete(engine, await held(engine, mine), mine.account_id)
+
+
+async def forgets_the_pending(engine: Engine, registration: Registration) -> None:
+    """Retention takes whatever is due, a registration still pending as well."""
+    await engine.put([Delete(registration)])
+
+
+async def removes_before_failing(engine: Engine, holding: Held, failure: str) -> bool:
+    """The identity is deleted first, and the registration fails afterwards."""
+    if engine.remote is not None:
+        found = await engine.remote.find(holding.registration.account_id)
+        if isinstance(found, Found):
+            await engine.remote.delete(found.provider_id)
+    return await fail(engine, holding, failure)
+
+
+async def removes_before_deleting(engine: Engine, account_id: str) -> None:
+    """The identity is deleted first, and the account afterwards."""
+    if engine.remote is not None:
+        await engine.remote.delete(account_id)
+    await delete_account(engine, account_id)
+
+
+class TrustsItsId(Outside):
+    """Our own id at the provider is our own create: the password is not verified."""
+
+    @override
+    async def _complete(self, provider_id: str | None, *, ours: bool) -> Registered | None:
+        return await super()._complete(provider_id, ours=True)
+
+
+class AnswersEarly(Outside):
+    """The success is told as soon as the identity is there; commit 2 is left to upkeep."""
+
+    @override
+    async def _complete(self, provider_id: str | None, *, ours: bool) -> Registered | None:
+        engine = self._engine
+        account, _ = commits.completion(self.held, provider_id, engine.clock.now(), engine.options)
+        return Registered(account, replayed=False)
+
+
+class AdoptsByEmail(Outside):
+    """The identity with the email of the registration is taken for its own."""
+
+    @override
+    async def _whose_other(self, other: Found) -> tuple[_Whose, str | None]:
+        return _Whose.OURS, other.provider_id
+
+
+class RemovesWhatIsInTheWay(Outside):
+    """An identity with the email of the registration is deleted, whosever it is."""
+
+    @override
+    async def _whose_other(self, other: Found) -> tuple[_Whose, str | None]:
+        await self._remote.delete(other.provider_id)
+        return _Whose.OPEN, None
+
+
+class RefusesInDoubt(_Work):
+    """A refusal is answered at once, though a commit of ours without an answer may still land."""
+
+    @override
+    async def _refuse(self, error: SemelError) -> None:
+        raise error
+
+
+class HealsByALook(SignInDoor):
+    """Sign-in looks whether the identity is condemned, instead of writing its record with the account."""
+
+    @override
+    async def _account(self, identity: Found, deadline: datetime) -> Account | None:
+        record = await self._engine.store.get(Identity, (identity.identity_id,))
+        if record is None or record.state is not IdentityState.HELD or identity.email is None:
+            return await super()._account(identity, deadline)
+        name = Name("email", identity.email)
+        ask = Ask(record.id, True, Door.SIGN_IN, "", (name,), False, Profile(email=identity.email))  # noqa: FBT003
+        account, writes = commits.whole(ask, record, None, self._engine.clock.now(), self._engine.options)
+        put = await self._engine.put([write for write in writes if not isinstance(write.record, Identity)])
+        return account.but(version=put.token) if put.done else None
+
+
+class ReusesTheId(_Work):
+    """A new attempt has the id of the failed one, whose removal may still be on."""
+
+    @override
+    async def _open_held(self, remote: RemoteProvider, before: Registration | None) -> Registered | None:
+        if before is None:
+            return await super()._open_held(remote, before)
+        engine = self._engine
+        opened = commits.held_by(self.ask, before.account_id, self._worker, engine.clock.now(), engine.options)
+        record = await engine.store.get(Identity, (before.account_id,))
+        opened = opened if record is None else Held(opened.registration, None, opened.identifiers)
+        put = await engine.put(commits.opening(opened, before))
+        if put.done:
+            return await Outside(engine, remote, self.ask, opened.at(put.token), self._password).run()
+        return await self._not_done(put)
+
+
+async def fails_first(engine: Engine, registration: Registration) -> None:
+    """Rescue fails what it finds dead, whether or not the identity is there."""
+    mine = await take_lease(engine, registration, engine.ids.uuid())
+    if mine is not None:
+        await fail(engine, await held(engine, mine), "abandoned")
+
+
+async def takes_no_lease(engine: Engine, registration: Registration, worker: str) -> Registration | None:
+    """Whoever ends a dead registration goes ahead without a lease of its own."""
+    del engine
+    return registration.but(owner=worker)
+
+
+class FailsInDoubt(Outside):
+    """A registration whose create has no answer fails at once, instead of staying pending."""
+
+    @override
+    async def _unknown(self, answer: Unknown) -> OutcomeUnknown:
+        await fail(self._engine, self.held, "no answer")
+        return OutcomeUnknown()
+
+
+class SendsNothingAgain(_Work):
+    """The retry of a dead registration ends it as anybody would, instead of sending the same create again."""
+
+    @override
+    async def _go_on(self, registration: Registration) -> Registered | None:
+        if registration.owner == self._worker:
+            return await super()._go_on(registration)
+        await finish(self._engine, registration)
+        return None

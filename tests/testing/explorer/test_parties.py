@@ -8,6 +8,7 @@ from itertools import count
 
 import pytest
 
+from semel.testing import START
 from semel.testing.explorer import Ports, explore
 from semel.testing.explorer.moves import Moves
 from semel.testing.explorer.parties import NotDeterministicError
@@ -135,3 +136,25 @@ def test_who_does_not_look_at_the_clock_does_not_know_what_time_it_was() -> None
         looks[look] = found.states
         assert found.schedules == 10
     assert looks[False] < looks[True]
+
+
+def test_a_party_begins_before_a_jump_or_at_it() -> None:
+    """Who has had no answer when the clock jumps may have begun before, and be slow, or begin only now."""
+    begun: set[tuple[float, float]] = set()
+
+    async def looks(ports: Ports) -> None:
+        before = ports.clock.monotonic()
+        await ports["shelf"].get("it")
+        begun.add((before, ports.clock.monotonic()))
+
+    one = scenario({"A": looks}, shelf=Blind(lease=START + 5 * SECOND), jump=10 * SECOND, jumps=1)
+    report = explore(one, faults=0)
+    assert (report.schedules, report.exhausted) == (3, True)
+    assert begun == {(0, 0), (0, 10), (10, 10)}
+
+
+@pytest.mark.parametrize("name", ["jump", "two words", "a.b", "a:b", "@0", ""])
+def test_a_party_has_a_name_that_can_be_spelled(name: str) -> None:
+    """A schedule is spelled in words, so each party is called by one."""
+    with pytest.raises(ValueError, match="name parties by"):
+        scenario({name: steps(1)})

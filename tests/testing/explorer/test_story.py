@@ -35,10 +35,10 @@ def test_the_shortest_schedule_is_told() -> None:
         "ann  get(it) → 0",
         "ann  sleeps → and wakes",
         "bob  get(it) → 0",
-        "ann  put(it, 1) → None",
+        "ann  put(it, 1) → done",
         "ann  is told: it is 1",
         "bob  sleeps → and wakes",
-        "bob  put(it, 1) → None",
+        "bob  put(it, 1) → done",
         "bob  is told: it is 1",
         "✗ an update is lost",
     )
@@ -81,6 +81,6 @@ def test_what_lands_late_and_what_time_does_is_told() -> None:
         "ann  lease(5) → True",
         "the clock jumps past every lease",
         "ann  crashes; still on its way: put(it, 1)",
-        "what was on its way arrives: put(it, 1) → None",
+        "what was on its way arrives: put(it, 1) → done",
         "bob  crashes",
     )

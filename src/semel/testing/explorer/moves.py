@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import StrEnum
+from itertools import product
 from typing import NamedTuple
 
 from semel.testing.explorer.parties import CRASHED, Node, Party
@@ -93,14 +94,24 @@ class Moves:
             landed = world.land(call)
             yield Move(Choice(who, 0, What.LANDS), nodes, landed.world, landed.blames)
         if world.left.jumps and world.ripens(self._jump):
-            left = world.left._replace(jumps=world.left.jumps - 1)
-            yield Move(Choice(0, 0, What.JUMP), nodes, world.but(now=world.now + self._jump, left=left), ())
-        if world.left.longs and not world.late and all(self._idle(i, node) for i, node in enumerate(nodes)):
-            left = world.left._replace(longs=world.left.longs - 1)
-            yield Move(Choice(0, 0, What.LONG), nodes, world.but(now=world.now + self._long, left=left), ())
+            later = world.but(now=world.now + self._jump, left=world.left._replace(jumps=world.left.jumps - 1))
+            for number, begun in enumerate(self._begun(nodes, later.now)):
+                yield Move(Choice(0, number, What.JUMP), begun, later, ())
+        if world.left.longs and not world.late and all(node.over or node.begins for node in nodes):
+            later = world.but(now=world.now + self._long, left=world.left._replace(longs=world.left.longs - 1))
+            *_, anew = self._begun(nodes, later.now)
+            yield Move(Choice(0, 0, What.LONG), anew, later, ())
 
-    def _idle(self, who: int, node: Node) -> bool:
-        return node.over or node is self.parties[who].start(0)
+    def _begun(self, nodes: tuple[Node, ...], now: int) -> Iterator[tuple[Node, ...]]:
+        """Return every way in which those who wait for their first answer had begun before this moment, or begin at it.
+
+        First all before, last all at it. Who did not look at the clock yet cannot tell the difference.
+        """
+        ways = [
+            dict.fromkeys((node, party.start(now)) if node.begins else (node,))
+            for node, party in zip(nodes, self.parties, strict=True)
+        ]
+        return product(*ways)
 
     def _asked(self, nodes: tuple[Node, ...], world: World, who: int, slot: int, call: Call) -> Iterator[Move]:
         """A request is answered, or something is lost of it."""

@@ -40,6 +40,11 @@ class Node:
         """The coroutine that waits here, until one branch has gone on with it."""
 
     @property
+    def begins(self) -> bool:
+        """Whether the party waits for its first answer."""
+        return self.parent is None and not self.over
+
+    @property
     def over(self) -> bool:
         """Whether the party will never ask for anything again."""
         return not self.calls
@@ -54,15 +59,17 @@ class Party:
     def __init__(self, program: Program) -> None:
         self.name = program.name
         self._program = program
-        self._roots: dict[int, Node] = {}
+        self._roots: dict[int | None, Node] = {}
         self._same: dict[Hashable, Node] = {}
         self._waiting: set[Run] = set()
 
     def start(self, now: int) -> Node:
         """Return the party as it begins at this time."""
-        root = self._roots.get(now)
+        root = self._roots.get(None) or self._roots.get(now)
         if root is None:
-            root = self._roots[now] = self._node(Run(self._program, now), None, (None, None, now), fresh=True)
+            run = Run(self._program, now)
+            key = now if run.looked else None
+            root = self._roots[key] = self._node(run, None, (None, None, now), fresh=True)
         return root
 
     def after(self, node: Node, slot: int | None, answer: Answer | None, now: int) -> Node:

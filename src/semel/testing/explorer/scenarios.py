@@ -61,7 +61,11 @@ class Rest:
 
 @dataclass(frozen=True, kw_only=True)
 class Scenario:
-    """Some parties that meet. ``about`` is a sentence for people."""
+    """Some parties that meet. ``about`` is a sentence for people.
+
+    A party begins at the beginning or, where it has not had its first answer yet, at a jump of the clock. Raises
+    ``ValueError`` for a party whose name is no word.
+    """
 
     name: str
     about: str
@@ -82,3 +86,9 @@ class Scenario:
     """Events by which a party says all that it remembers, right before its next request: what led there no longer
     matters, so that runs which come to the same memory become one. An event that leaves something out hides schedules.
     """
+
+    def __post_init__(self) -> None:
+        """Check that every schedule can be spelled. Raises ``ValueError``."""
+        odd = [name for name in self.parties if not name.replace("-", "").isalnum() or name in ("jump", "long")]
+        if odd or not self.parties:
+            raise ValueError(f"name parties by letters, digits and hyphens, not {odd or 'by nothing'}")

@@ -30,30 +30,31 @@ class ReplayError(ValueError):
 
 
 def spell(scenario: Scenario, choices: Iterable[Choice]) -> str:
-    """Return the choices as words: a party's name, ``.slot`` unless the first, ``:what`` unless ``done``."""
+    """Return the choices as words: a party's name (or the clock's jump), ``.slot`` unless 0, ``:what`` unless done."""
     names = tuple(scenario.parties)
     return " ".join(_word(names, choice) for choice in choices)
 
 
 def _word(names: Sequence[str], choice: Choice) -> str:
-    if choice.what in _TIME:
-        return choice.what.value
     if choice.what is What.LANDS:
         return f"@{choice.who}"
     slot = f".{choice.slot}" if choice.slot else ""
+    if choice.what in _TIME:
+        return f"{choice.what.value}{slot}"
     what = "" if choice.what is What.DONE else f":{choice.what.value}"
     return f"{names[choice.who]}{slot}{what}"
 
 
 def _choice(names: Sequence[str], word: str) -> Choice:
-    if word in set(_TIME):
-        return Choice(0, 0, What(word))
     if word.startswith("@") and word[1:].isdigit():
         return Choice(int(word[1:]), 0, What.LANDS)
     match = _WORD.fullmatch(word)
-    if match is None or match["who"] not in names or match["what"] not in {None, *What}:
+    if match is None or match["who"] not in {*names, *_TIME} or match["what"] not in {None, *What}:
         raise ReplayError(f"{word!r} is no move of this scenario")
-    return Choice(names.index(match["who"]), int(match["slot"] or 0), What(match["what"] or What.DONE))
+    slot = int(match["slot"] or 0)
+    if match["who"] in set(_TIME):
+        return Choice(0, slot, What(match["who"]))
+    return Choice(names.index(match["who"]), slot, What(match["what"] or What.DONE))
 
 
 def follow(explorer: Explorer, words: str) -> tuple[Choice, ...]:
@@ -103,7 +104,8 @@ class _Teller:
         nodes, world = before
         who, slot, what = move.choice
         if what in _TIME:
-            yield _TIME[what]
+            begin = [name for name, *pair in zip(self._names, nodes, move.nodes, strict=True) if pair[0] is not pair[1]]
+            yield f"{_TIME[what]}; {', '.join(begin)} begins only now" if begin else _TIME[what]
             return
         if what is What.LANDS:
             call = world.late[who]
@@ -111,7 +113,9 @@ class _Teller:
             return
         yield f"{self._names[who]:{self._width}}  {self._happens(nodes[who].calls[slot], world, what)}"
         outcome = move.nodes[who].outcome
-        if outcome is not None and nodes[who].outcome is None and outcome.how is How.RETURNED:
+        if outcome is None or outcome.value is None or nodes[who].outcome is not None:
+            return
+        if outcome.how is How.RETURNED:
             yield f"{self._names[who]:{self._width}}  is told: {outcome.value}"
 
     def _happens(self, call: Call, world: World, what: What) -> str:
@@ -127,7 +131,10 @@ class _Teller:
         return "sleeps" if call.service == CLOCK else self._services[call.service].tell(call.verb, call.args)
 
     def _answer(self, call: Call, answer: Answer) -> str:
-        return "and wakes" if call.service == CLOCK else self._services[call.service].hear(answer)
+        if call.service == CLOCK:
+            return "and wakes"
+        silent = call.effect and answer.error is None and answer.value is None
+        return "done" if silent else self._services[call.service].hear(answer)
 
 
 def _with_short_names(lines: Iterable[str]) -> tuple[str, ...]:

@@ -21,11 +21,12 @@ from benchmarks.crowd import CROWD
 from benchmarks.engine_postgres import ENGINE_POSTGRES
 from benchmarks.engine_sqlite import ENGINE_SQLITE
 from benchmarks.http import HTTP
+from benchmarks.layers import LAYERS
 from benchmarks.look import LOOK
 from benchmarks.turns import Bench, Benchmark, Table
 from tests.services import PostgresServer, postgres_server
 
-BENCHMARKS = (COUNTS, ENGINE_POSTGRES, ENGINE_SQLITE, HTTP, LOOK, CROWD, ACCOUNTS)
+BENCHMARKS = (COUNTS, ENGINE_POSTGRES, ENGINE_SQLITE, HTTP, LAYERS, LOOK, CROWD, ACCOUNTS)
 
 
 def main() -> None:

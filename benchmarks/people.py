@@ -9,6 +9,7 @@ from semel.intents import Intent, Policy, prepare
 from semel.model import Identity, Secret
 from semel.ports import Clock, EmbeddedProvider, Ids, RemoteProvider, Store, Write, in_order
 from semel.protocol import commits
+from semel.protocol.commits import Ask
 from semel.protocol.engine import Engine, Registered
 from semel.protocol.options import Options
 from semel.providers.embedded import EmbeddedPasswords
@@ -18,7 +19,7 @@ from semel.stores.memory import MemoryStore
 from semel.system import SystemClock, SystemIds
 from semel.testing.hashers import CheapHasher
 
-__all__ = ["CLOCK", "IDS", "PASSWORD", "intent", "register", "registrar", "sign_up"]
+__all__ = ["CLOCK", "IDS", "PASSWORD", "intent", "prepared", "register", "registrar", "sign_up"]
 
 CLOCK: Clock = SystemClock()
 IDS: Ids = SystemIds()
@@ -59,12 +60,17 @@ def intent() -> Intent:
     )
 
 
+def prepared(asked: Intent) -> Ask:
+    """Return an intent canonicalised, checked and fingerprinted."""
+    return prepare(_ENGINE, Policy(), asked)
+
+
 _ENGINE = engine(MemoryStore(CLOCK.now), EmbeddedPasswords(CheapHasher()))
 
 
 def sign_up(given: Intent | None = None) -> list[Write]:
     """Return the one commit of a new person's sign-up with the embedded provider, its writes in order."""
-    ask = prepare(_ENGINE, Policy(), given or intent())
+    ask = prepared(given or intent())
     identity = Identity(id=IDS.uuid(), state=IdentityState.HELD, credential=IDS.secret())
     _, writes = commits.whole(ask, identity, None, CLOCK.now(), _ENGINE.options)
     return [writes[position] for position in in_order(writes)]

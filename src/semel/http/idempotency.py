@@ -13,6 +13,7 @@ from semel.intents import KEY_LENGTH
 __all__ = ["HEADER", "idempotency_key"]
 
 HEADER: Final = "Idempotency-Key"
+_NAME: Final = HEADER.lower().encode()
 
 _STRING: Final = re.compile(r'"[ !#-\[\]-~]*(?:\\["\\][ !#-\[\]-~]*)*"')
 """A string of RFC 8941, section 3.3.3."""
@@ -25,14 +26,14 @@ def idempotency_key(headers: Headers) -> str | None:
 
     Raises ``IdempotencyKeyInvalid``.
     """
-    given = headers.getlist(HEADER)
+    given = [value for name, value in headers.raw if name == _NAME]
     if not given:
         return None
     if len(given) > 1:
         raise _invalid("Send this header once")
-    value = given[0]
+    value = given[0].decode("latin-1")
     if _STRING.fullmatch(value):
-        key = _ESCAPED.sub(r"\1", value[1:-1])
+        key = _ESCAPED.sub(r"\1", value[1:-1]) if "\\" in value else value[1:-1]
     elif _BARE.fullmatch(value):
         key = value
     else:

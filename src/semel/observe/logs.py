@@ -6,6 +6,8 @@ import json
 import logging
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final, Literal, TextIO
 
 import msgspec
@@ -22,7 +24,6 @@ _OURS: Final = (LOGGER, "uvicorn")
 
 _merge: Final = structlog.contextvars.merge_contextvars
 _name_level: Final = structlog.stdlib.add_log_level
-_stamp: Final = structlog.processors.TimeStamper(fmt="iso", utc=True)
 
 
 class _Line(dict[str, Any]):
@@ -45,15 +46,14 @@ class Log:
             return
         name = logging.getLevelName(level).lower()
         line = _name_level(self._logger, name, _merge(self._logger, name, {"event": event, **fields}))
-        message = _Line(_stamp(self._logger, name, line))
-        self._logger.handle(logging.LogRecord(LOGGER, level, "", 0, message, None, None))
+        self._logger.handle(logging.LogRecord(LOGGER, level, "", 0, _Line(line), None, None))
 
 
 class _Formatter(structlog.stdlib.ProcessorFormatter):
     """Renders our events, and what others log as if it were one."""
 
     def __init__(self, renderer: Processor) -> None:
-        first: list[Processor] = [_merge, _name_level, _stamp]
+        first: list[Processor] = [_merge, _name_level, lambda _, __, line: _stamped(line, line["_record"])]
         without_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
         last: list[Processor] = [without_meta, structlog.processors.format_exc_info, renderer]
         super().__init__(foreign_pre_chain=first, processors=last)
@@ -62,8 +62,19 @@ class _Formatter(structlog.stdlib.ProcessorFormatter):
     @override
     def format(self, record: logging.LogRecord) -> str:
         if isinstance(record.msg, _Line):
-            return str(self._renderer(None, "", record.msg.copy()))
+            return str(self._renderer(None, "", _stamped(record.msg, record)))
         return super().format(record)
+
+
+def _stamped(line: Mapping[str, Any], record: logging.LogRecord) -> dict[str, Any]:
+    second = int(record.created)
+    return {**line, "timestamp": f"{_second(second)}.{int((record.created - second) * 1e6):06}Z"}
+
+
+@lru_cache(maxsize=1)
+def _second(second: int) -> str:
+    """Return a moment to the second in ISO 8601; most lines share it with the line before."""
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def configure_logs(level: str, form: Literal["console", "json"], stream: TextIO | None = None) -> None:

@@ -201,8 +201,8 @@ class Scene:
         Once the leases are over, two passes must have ended every registration. Removals end when no create can land
         any more.
         """
-        await self.over()
         async with self.opened() as (semel, store):
+            self.clock.reach(latest(one.due_at for one in pending(await self._look(store))))
             for _ in range(2):
                 await semel.upkeep_once()
             seen = await self._look(store)

@@ -5,6 +5,7 @@ The points are not listed here: a first run that nobody kills passes them, so a 
 
 import asyncio
 import signal
+from itertools import product
 
 import pytest
 
@@ -16,7 +17,7 @@ from tests.scale import SCALE
 
 AT_ONCE = 6
 
-IN_THE_STORE: tuple[type[Deed], ...] = (
+IN_THE_STORE: list[type[Deed]] = [
     deeds.SignUpAgain,
     deeds.SignUpForgotten,
     deeds.SignIn,
@@ -25,14 +26,10 @@ IN_THE_STORE: tuple[type[Deed], ...] = (
     deeds.Deletion,
     deeds.Retention,
     deeds.FirstStart,
-)
-AT_A_PROVIDER: tuple[type[Deed], ...] = (
+]
+AT_A_PROVIDER: list[type[Deed]] = [
     deeds.SignUpAgain,
     deeds.SignUpForgotten,
-    deeds.SecondTry,
-    deeds.Newcomer,
-    deeds.AfterFailure,
-    deeds.OverRemains,
     deeds.SignIn,
     deeds.Heal,
     deeds.Refresh,
@@ -41,16 +38,24 @@ AT_A_PROVIDER: tuple[type[Deed], ...] = (
     deeds.RescueForward,
     deeds.RescueBack,
     deeds.Removal,
+]
+OF_THE_PROTOCOL: list[type[Deed]] = [
+    deeds.SecondTry,
+    deeds.Newcomer,
+    deeds.AfterFailure,
+    deeds.OverRemains,
     deeds.LastLook,
-)
-PROVIDERS = SCALE.pick((Variant.OWN,), tuple(Variant))
-EVERY_POINT = SCALE.pick(
-    frozenset({deeds.SignUpAgain, deeds.SignUpForgotten}), frozenset({*IN_THE_STORE, *AT_A_PROVIDER})
-)
+]
+"""What has no commit that the others have not: to run it on another database shows nothing of the database."""
+PROVIDERS = SCALE.pick([Variant.OWN], list(Variant))
+CASES: list[tuple[str, type[Deed], Variant | None]] = [
+    *product(["sqlite", "postgres"], IN_THE_STORE, [None]),
+    *product(["sqlite", "postgres"], AT_A_PROVIDER, PROVIDERS),
+    *product(SCALE.pick(["sqlite"], ["sqlite", "postgres"]), OF_THE_PROTOCOL, PROVIDERS),
+]
+EVERY_POINT = SCALE.pick({deeds.SignUpAgain, deeds.SignUpForgotten}, {*IN_THE_STORE, *AT_A_PROVIDER, *OF_THE_PROTOCOL})
 """What is killed at every point. Else one of two points that have nothing between them is enough: after a call, and
 before the next."""
-CASES: list[tuple[type[Deed], Variant | None]] = [(kind, None) for kind in IN_THE_STORE]
-CASES += [(kind, provider) for provider in PROVIDERS for kind in AT_A_PROVIDER]
 
 
 async def _points(stage: Stage, kind: type[Deed], provider: Variant | None) -> list[str]:
@@ -91,7 +96,10 @@ async def _killed(stage: Stage, kind: type[Deed], provider: Variant | None, poin
 
 
 @pytest.mark.parametrize(
-    ("kind", "provider"), CASES, ids=[f"{kind.__name__}-{provider or 'embedded'}" for kind, provider in CASES]
+    ("stage", "kind", "provider"),
+    CASES,
+    ids=[f"{database}-{kind.__name__}-{provider or 'embedded'}" for database, kind, provider in CASES],
+    indirect=["stage"],
 )
 async def test_killed_at_every_point(stage: Stage, kind: type[Deed], provider: Variant | None) -> None:
     """The next try has the same success, or upkeep leaves nothing; the invariants hold at rest."""

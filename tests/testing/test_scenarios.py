@@ -31,6 +31,7 @@ def _proved(scenario: Scenario, faults: int, line: Line, bound: int | None = Non
     assert report.exhausted or bound is not None
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_one_fault_breaks_nothing(name: str, line: Line) -> None:
     """Whatever happens first, and whichever single thing goes wrong: the invariants hold at rest. Exhaustively."""

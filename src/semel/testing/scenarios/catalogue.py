@@ -18,6 +18,7 @@ from semel.testing.scenarios import seeds
 from semel.testing.scenarios.judge import EngineJudge
 from semel.testing.scenarios.parties import Setting, again, caller, deleting, signing_in, upkeep
 from semel.testing.scenarios.seeds import ANN, P0, P1, P2, P3
+from semel.upkeep import BUILT_IN
 
 __all__ = ["PEOPLE", "built_in", "scenario"]
 
@@ -66,6 +67,8 @@ PEOPLE: Final[Mapping[str, Person]] = {
     "sign-in-0": lambda to: signing_in(to, ANN, P0),
     "upkeep": upkeep,
     "upkeep-2": upkeep,
+    "rescue": lambda to: upkeep(to, BUILT_IN[:1]),
+    "removal": lambda to: upkeep(to, BUILT_IN[1:2]),
     "replay": lambda to: caller(to, _form(seeds.KEY, P0)),
     "replay-other-password": lambda to: caller(to, _form(seeds.KEY, P2)),
     "delete": lambda to: deleting(to, seeds.ACCOUNT),
@@ -111,7 +114,7 @@ _OWNED: Final = (
 )
 _REMOTE: Final = (
     ("fresh", (*_FRESH, "key upkeep", "retry upkeep", "key sign-in")),
-    ("fresh", ("key rival upkeep", "key same upkeep", "key sign-in upkeep")),
+    ("fresh", ("key rival removal", "key same rescue", "key sign-in upkeep")),
     ("owned", (*_OWNED, "delete sign-in-0", "delete replay upkeep", "delete key upkeep")),
     ("foreign", ("key", "key rival", "key upkeep", "key sign-in-0", "sign-in-0", "sign-in-0 upkeep")),
     ("dead", ("upkeep upkeep-2", "upkeep same", "upkeep rival", "rival same")),

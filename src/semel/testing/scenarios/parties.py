@@ -21,7 +21,7 @@ from semel.registrar import LOOKS_AGAIN, Registrar
 from semel.states import RegistrationState
 from semel.testing.explorer.runs import Make, Ports
 from semel.testing.hashers import CheapHasher
-from semel.upkeep import Upkeep
+from semel.upkeep import BUILT_IN, Duty, Upkeep
 
 __all__ = ["OPTIONS", "Answer", "Setting", "again", "caller", "deleting", "signing_in", "upkeep"]
 
@@ -181,12 +181,12 @@ def deleting(setting: Setting, account_id: str) -> Make:
     return party
 
 
-def upkeep(setting: Setting) -> Make:
-    """One pass of upkeep."""
+def upkeep(setting: Setting, duties: tuple[Duty, ...] = BUILT_IN) -> Make:
+    """One pass of upkeep, or of some of its duties."""
 
     async def party(ports: Ports) -> Answer:
         try:
-            await Upkeep(setting.engine_over(ports), width=1).once()
+            await Upkeep(setting.engine_over(ports), duties, width=1).once()
         except StoreUnavailable as error:
             return Answer(code=error.code)
         return Answer(did="passed")

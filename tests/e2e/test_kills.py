@@ -53,7 +53,8 @@ CASES: list[tuple[str, type[Deed], Variant | None]] = [
     *product(["sqlite", "postgres"], AT_A_PROVIDER, PROVIDERS),
     *product(SCALE.pick(["sqlite"], ["sqlite", "postgres"]), OF_THE_PROTOCOL, PROVIDERS),
 ]
-EVERY_POINT = SCALE.pick({deeds.SignUpAgain, deeds.SignUpForgotten}, {*IN_THE_STORE, *AT_A_PROVIDER, *OF_THE_PROTOCOL})
+SIGN_UPS: list[type[Deed]] = [deeds.SignUpAgain, deeds.SignUpForgotten]
+EVERY_POINT = SCALE.pick(SIGN_UPS, [*IN_THE_STORE, *AT_A_PROVIDER, *OF_THE_PROTOCOL])
 """What is killed at every point. Else one of two points that have nothing between them is enough: after a call, and
 before the next."""
 

@@ -24,6 +24,10 @@ CLOCK: Final = -1
 """The number that stands for the clock: its only request is to be woken at a moment."""
 
 
+_PLAIN: Final = frozenset({type, str, int, float, bool, bytes, datetime, type(None)})
+"""Types of values that are hashable as they are."""
+
+
 class SuspendsError(TypeError):
     """A double waits for something inside a method. A service must answer at once: the explorer does the waiting."""
 
@@ -152,12 +156,14 @@ def moment(microseconds: int) -> datetime:
 
 def frozen(value: Any) -> Hashable:  # noqa: ANN401 - any value
     """Return a hashable value, equal for equal contents: lists, mappings and secrets are looked into."""
+    if type(value) in _PLAIN or isinstance(value, Record):
+        return value  # type: ignore[no-any-return]
     if isinstance(value, Secret):
         return Secret, value.reveal()
     if isinstance(value, list | tuple):
         return type(value), *map(frozen, value)
+    if isinstance(value, msgspec.Struct):
+        return type(value), *(frozen(getattr(value, field)) for field in value.__struct_fields__)
     if isinstance(value, Mapping):
         return frozenset((key, frozen(one)) for key, one in value.items())
-    if isinstance(value, msgspec.Struct) and not isinstance(value, Record):
-        return type(value), *(frozen(getattr(value, field)) for field in value.__struct_fields__)
     return value  # type: ignore[no-any-return]

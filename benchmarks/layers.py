@@ -32,6 +32,7 @@ from semel.config import Settings
 from semel.face import Semel
 from semel.http import create_app
 from semel.http.app import OPERATIONS
+from semel.http.body import BodyLimits
 from semel.http.edge import Edge
 from semel.http.routes import routes
 from semel.intents import Intent
@@ -122,7 +123,7 @@ def _layers(semel: Semel, store: Forgetful) -> list[Layer]:
     async def inside(asked: Asked) -> None:
         prepared(asked.intent)
 
-    endpoint = next(one.app for one in routes(semel, OPERATIONS, 65_536) if one.path == _PATH)
+    endpoint = next(one.app for one in routes(semel, OPERATIONS, BodyLimits(65_536, 10)) if one.path == _PATH)
     application, registering = create_app(semel.settings, semel=semel), registrar(store)
     return [
         Layer("canonical forms, policy, fingerprint", inside),

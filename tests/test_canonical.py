@@ -314,6 +314,15 @@ def test_what_is_no_subject_is_refused(subject: str) -> None:
     assert refusal(canonical.federated, "https://example.org", subject) == ("subject", "malformed")
 
 
+@pytest.mark.parametrize(
+    "name", ["\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645", "\u0dc1\u0dca\u200d\u0dbb\u0dd3"], ids=["fa", "si"]
+)
+def test_a_name_is_spelt_as_its_language_spells_it(name: str) -> None:
+    """Joiners that shape what is seen stay in a name that people are shown; an identifier has none."""
+    assert canonical.text("name", name, 200) == name
+    assert refusal(canonical.username, name) == ("username", "hidden_character")
+
+
 @pytest.mark.parametrize("unseen", [*UNSEEN, "\ud800", "\U0001f1ff\u200d", "\u0378"])
 def test_what_cannot_be_seen_is_refused_everywhere(unseen: str) -> None:
     """Controls, surrogates, fillers, joiners, variation selectors, tags, what turns the direction, the unassigned."""

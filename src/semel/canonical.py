@@ -22,6 +22,7 @@ import email_validator
 import msgspec
 import phonenumbers
 from precis_i18n import get_profile
+from precis_i18n.context import context_rule_error
 from precis_i18n.unicode import UnicodeData
 
 from semel.errors import FieldError, InvalidInput
@@ -56,6 +57,7 @@ _INTEGERS: Final = range(-(2**63), 2**63)
 
 _UNICODE: Final = UnicodeData()
 _UNFIT: Final = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
+_JOINERS: Final = frozenset("\u200c\u200d")
 _BRAILLE_BLANK: Final = "\u2800"  # a symbol by its category, and nothing to be seen
 _NOT_IN_JSON: Final = re.compile("[\0\ud800-\udfff]")
 
@@ -201,8 +203,12 @@ def _is_issuer(issuer: str) -> bool:
 
 
 def text(field: str, value: str, max_length: int) -> str:
-    """Return one line of text in NFC, of 1 to ``max_length`` characters. Raises ``InvalidInput`` for ``field``."""
-    return _clean(field, value, max_length)
+    """Return one line of text in NFC, of 1 to ``max_length`` characters. Raises ``InvalidInput`` for ``field``.
+
+    Nobody is found by it, so the joiners that Persian, Sinhala and others are written with may stand where they shape
+    what is seen (RFC 5892, appendices A.1 and A.2).
+    """
+    return _clean(field, value, max_length, joiners=True)
 
 
 def attributes(value: Mapping[str, Any], max_bytes: int) -> str:
@@ -249,7 +255,7 @@ def _inside(node: object) -> list[object]:
             raise _invalid("attributes", "malformed", "Send JSON: finite numbers of 64 bits, text without NUL")
 
 
-def _clean(field: str, value: str, longest: int) -> str:
+def _clean(field: str, value: str, longest: int, *, joiners: bool = False) -> str:
     """Return the value in NFC and trimmed. Raises ``InvalidInput`` where it is empty, too long, or hides something."""
     typed = _UNICODE.map_nonascii_space_to_ascii(value).strip(" ")
     if not typed:
@@ -258,10 +264,21 @@ def _clean(field: str, value: str, longest: int) -> str:
         typed = unicodedata.normalize("NFC", typed)
     if len(typed) > longest:
         raise _invalid(field, "too_long", f"Give at most {longest} characters")
-    if _hides(typed):
+    if _hides(_without_joiners(typed) if joiners else typed):
         message = "Leave out characters that cannot be seen, control the text or turn its direction"
         raise _invalid(field, "hidden_character", message)
     return typed
+
+
+def _without_joiners(typed: str) -> str:
+    """Leave out the joiners that stand where they shape what is seen."""
+    if typed.isascii():
+        return typed
+    return "".join(
+        character
+        for at, character in enumerate(typed)
+        if character not in _JOINERS or context_rule_error(typed, at, _UNICODE)
+    )
 
 
 def _hides(typed: str) -> bool:

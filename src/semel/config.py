@@ -191,6 +191,8 @@ class Settings(BaseSettings):
     """The origins whose pages may call the server, separated by commas. None by default."""
     max_body_bytes: Count = 65_536
     """The greatest size of a request's body."""
+    body_seconds: Annotated[float, Field(gt=0, le=_DAY, allow_inf_nan=False)] = 10
+    """How long a request's body may take to arrive."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least level that is logged."""
     log_format: Literal["console", "json"] = "console"

@@ -22,8 +22,11 @@
     ├── MalformedBody                malformed_body           400
     ├── IdempotencyKeyInvalid        idempotency_key_invalid  400
     ├── MethodNotAllowed             method_not_allowed       405
+    ├── RequestTimeout               request_timeout          408
     ├── BodyTooLarge                 body_too_large           413
     ├── UnsupportedMediaType         unsupported_media_type   415
+    ├── RequestHeadTooLarge          request_head_too_large   431
+    ├── MalformedRequest             malformed_request        400
     ├── InternalError                internal_error           500
     ├── NotReady                     not_ready                503
     └── StoreError
@@ -61,6 +64,7 @@ __all__ = [
     "InvalidInput",
     "InvalidToken",
     "MalformedBody",
+    "MalformedRequest",
     "MethodNotAllowed",
     "NotFound",
     "NotReady",
@@ -70,6 +74,8 @@ __all__ = [
     "ProviderUnavailable",
     "RegistrationInFlight",
     "RegistrationWithdrawn",
+    "RequestHeadTooLarge",
+    "RequestTimeout",
     "SemelError",
     "StoreError",
     "StoreInconsistent",
@@ -274,6 +280,14 @@ class MethodNotAllowed(SemelError):
     title = "Method not allowed"
 
 
+class RequestTimeout(SemelError):
+    """The request did not arrive whole in time (its body: ``SEMEL_BODY_SECONDS``). Nothing was changed."""
+
+    code = "request_timeout"
+    status = 408
+    title = "The request did not arrive in time"
+
+
 class BodyTooLarge(SemelError):
     """The body is larger than the server takes (``SEMEL_MAX_BODY_BYTES``). Nothing was changed."""
 
@@ -288,6 +302,22 @@ class UnsupportedMediaType(SemelError):
     code = "unsupported_media_type"
     status = 415
     title = "Send the body as application/json"
+
+
+class RequestHeadTooLarge(SemelError):
+    """The request's line and headers are longer than 64 KiB. Nothing was changed."""
+
+    code = "request_head_too_large"
+    status = 431
+    title = "The headers are too large"
+
+
+class MalformedRequest(SemelError):
+    """What was sent is no HTTP request (RFC 9112). Nothing was changed."""
+
+    code = "malformed_request"
+    status = 400
+    title = "This is no HTTP request"
 
 
 class InternalError(SemelError):

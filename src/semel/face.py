@@ -36,6 +36,9 @@ _PAGE: Final = range(1, 1001)
 _OPEN_DOORS: Final = frozenset({Door.SIGNUP, Door.ADMIN})
 """Those that an application may use itself: the others are led to by a proof or a sign-in."""
 
+_OPTIONAL_TEXTS: Final = ("email", "full_name", "username", "phone", "role", "idempotency_key")
+"""What of an intent is a text, or is not given."""
+
 _PASSES_A_ROTATION: Final = 60
 """Keys live for months: they are looked at once in so many passes of upkeep."""
 
@@ -93,6 +96,10 @@ class Semel:
         clock: Clock | None = None,
         ids: Ids | None = None,
     ) -> None:
+        if not isinstance(settings, Settings | None):
+            raise ConfigurationInvalid(
+                "settings: give semel.Settings(database_url=…), or nothing for the environment's"
+            )
         self.settings = settings or Settings()
         self.metrics = Metrics()
         self._given = Given(
@@ -146,10 +153,12 @@ class Semel:
         """
         if not isinstance(door, Door) or door not in _OPEN_DOORS:
             raise InvalidInput(errors=(FieldError("door", "not_allowed", "Use Door.SIGNUP or Door.ADMIN"),))
+        if not isinstance(attributes, Mapping | None):
+            raise InvalidInput(errors=(FieldError("attributes", "malformed", "Give a mapping"),))
         intent = Intent(
             door=door,
             email=email,
-            password=None if password is None else _secret(password),
+            password=None if password is None else _secret("password", password),
             full_name=full_name,
             username=username,
             phone=phone,
@@ -157,6 +166,8 @@ class Semel:
             attributes=attributes or {},
             idempotency_key=idempotency_key,
         )
+        given = {field: getattr(intent, field) for field in _OPTIONAL_TEXTS}
+        _check_texts({field: value for field, value in given.items() if value is not None})
         return await self._parts.registrar.register(intent)
 
     async def sign_in(self, email: str, password: str | Secret) -> SignedInAccount:
@@ -165,26 +176,29 @@ class Semel:
         Raises ``InvalidCredentials`` for an unknown email and a wrong password alike, ``AccountInactive``,
         ``Overloaded``, ``OutcomeUnknown``, at a remote provider also ``ProviderUnavailable``, or a ``StoreError``.
         """
-        return SignedInAccount(*await self._sessions.sign_in(email, _secret(password)))
+        _check_texts({"email": email})
+        return SignedInAccount(*await self._sessions.sign_in(email, _secret("password", password)))
 
     async def refresh(self, refresh_token: str | Secret) -> SignedInAccount:
         """Exchange a refresh token. Raises ``InvalidToken``, ``OutcomeUnknown``, or what ``sign_in`` raises."""
-        return SignedInAccount(*await self._sessions.refresh(_secret(refresh_token)))
+        return SignedInAccount(*await self._sessions.refresh(_secret("refresh_token", refresh_token)))
 
     async def sign_out(self, access_token: str | Secret) -> None:
         """End the session that the token is of. Raises ``InvalidToken``, ``OutcomeUnknown`` or a ``StoreError``."""
-        await self._sessions.sign_out(_secret(access_token))
+        await self._sessions.sign_out(_secret("access_token", access_token))
 
     async def current_account(self, access_token: str | Secret) -> Account:
         """Return the account that an access token speaks for. Raises ``InvalidToken`` or a ``StoreError``."""
-        return await self._sessions.authenticate(_secret(access_token))
+        return await self._sessions.authenticate(_secret("access_token", access_token))
 
     async def account(self, account_id: str) -> Account:
         """Return an account. Raises ``NotFound`` or a ``StoreError``."""
+        _check_texts({"account_id": account_id})
         return _found(await self._engine.store.get(Account, (account_id,)), "account")
 
     async def account_by_email(self, email: str) -> Account:
         """Return the account that owns an email. Raises ``InvalidInput``, ``NotFound`` or a ``StoreError``."""
+        _check_texts({"email": email})
         name = canonical.email(email, allow_special_use=True).name
         identifier = _found(await self._engine.store.get(Identifier, name), "account with this email")
         return await self.account(identifier.account_id or "")
@@ -201,10 +215,12 @@ class Semel:
 
     async def delete_account(self, account_id: str) -> None:
         """End an account and all that it owns. Raises ``NotFound``, ``OutcomeUnknown`` or a ``StoreError``."""
+        _check_texts({"account_id": account_id})
         await delete_account(self._engine, account_id)
 
     async def registration(self, registration_id: str) -> Registration:
         """Return a registration. Raises ``NotFound`` or a ``StoreError``."""
+        _check_texts({"registration_id": registration_id})
         return _found(await self._engine.store.get(Registration, (registration_id,)), "registration")
 
     async def removals(self, limit: int = 1000) -> list[Identity]:
@@ -280,8 +296,18 @@ class Semel:
         return self._parts.sessions
 
 
-def _secret(value: str | Secret) -> Secret:
-    return value if isinstance(value, Secret) else Secret(value)
+def _check_texts(given: Mapping[str, object]) -> None:
+    """Refuse what is no text, field by field: Python's own error would come from the depths, and may quote it."""
+    wrong = [field for field, value in given.items() if not isinstance(value, str)]
+    if wrong:
+        raise InvalidInput(errors=tuple(FieldError(field, "malformed", "Give a str") for field in wrong))
+
+
+def _secret(field: str, value: str | Secret) -> Secret:
+    if isinstance(value, Secret):
+        return value
+    _check_texts({field: value})
+    return Secret(value)
 
 
 def _found(record: R | None, what: str) -> R:

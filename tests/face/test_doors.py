@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from semel import Door, Semel
-from semel.errors import InvalidInput
+from semel.errors import ConfigurationInvalid, InvalidInput
 from semel.stores.memory import MemoryStore
 from tests.face.conftest import EMAIL, PASSWORD, settings
 
@@ -17,6 +19,31 @@ async def test_only_open_doors_are_open(door: Door) -> None:
         with pytest.raises(InvalidInput) as refused:
             await semel.register(email=EMAIL, password=PASSWORD, role="admin", door=door)
         assert [error.field for error in refused.value.errors] == ["door"]
+
+
+@pytest.mark.parametrize(
+    "given", [{"email": 7, "full_name": b"Ada"}, {"password": ["x"]}, {"attributes": [1]}], ids=str
+)
+async def test_what_is_no_text_names_its_field(given: dict[str, Any]) -> None:
+    """A mistake of the application's own is an error of ours that names every field, and quotes nothing."""
+    async with Semel(settings(), store=MemoryStore()) as semel:
+        with pytest.raises(InvalidInput) as refused:
+            await semel.register(**{"email": EMAIL, "password": PASSWORD, **given})
+    assert [error.field for error in refused.value.errors] == list(given)
+
+
+async def test_nobody_is_asked_for_by_what_is_no_text() -> None:
+    """At a sign-in and wherever an id is given."""
+    async with Semel(settings(), store=MemoryStore()) as semel:
+        for asked in (semel.sign_in(None, PASSWORD), semel.account(1), semel.delete_account(1), semel.refresh(1)):  # type: ignore[arg-type]
+            with pytest.raises(InvalidInput):
+                await asked
+
+
+def test_settings_are_settings() -> None:
+    """A URL in their place is told apart at once."""
+    with pytest.raises(ConfigurationInvalid):
+        Semel("sqlite:///semel.db")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("limit", [-1, 0, 1001])

@@ -1,5 +1,6 @@
 """Bodies: what is taken, what is refused, and that no refusal repeats what was sent."""
 
+import asyncio
 from collections.abc import Iterable
 
 import msgspec
@@ -8,13 +9,14 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
-from semel.errors import BodyTooLarge, InvalidInput, MalformedBody, SemelError, UnsupportedMediaType
-from semel.http.body import JsonBody
+from semel.errors import BodyTooLarge, InvalidInput, MalformedBody, RequestTimeout, SemelError, UnsupportedMediaType
+from semel.http.body import BodyLimits, JsonBody
 from semel.http.schemas import SignUpRequest
 
 _SECRET = "xK9-never-to-be-seen"
 _JSON = Headers({"content-type": "application/json"})
 _SIGN_UP = JsonBody(SignUpRequest)
+_LIMITS = BodyLimits(1000, 60)
 
 
 def _receive(*chunks: bytes, hang_up: bool = False) -> Receive:
@@ -38,7 +40,7 @@ def _body(**fields: object) -> bytes:
 async def test_a_body_may_come_in_pieces() -> None:
     """A chunked body is put together; the password is a ``Secret`` from the first moment."""
     body = _body(name="Ada", attributes={"plan": "free"})
-    request = await _SIGN_UP.read(_JSON, _receive(body[:10], body[10:]), 1000)
+    request = await _SIGN_UP.read(_JSON, _receive(body[:10], body[10:]), _LIMITS)
     assert (request.email, request.name, request.attributes) == ("a@example.com", "Ada", {"plan": "free"})
     assert request.password.reveal() == _SECRET
     assert _SECRET not in repr(request)
@@ -65,7 +67,7 @@ async def test_a_body_may_come_in_pieces() -> None:
 async def test_every_field_at_fault_is_named_and_none_is_quoted(body: bytes, fields: list[str]) -> None:
     """All faults are named in one answer, and neither a value nor a name that the caller typed is in it."""
     with pytest.raises(InvalidInput) as caught:
-        await _SIGN_UP.read(_JSON, _receive(body), 1000)
+        await _SIGN_UP.read(_JSON, _receive(body), _LIMITS)
     assert [fault.field for fault in caught.value.errors] == fields
     assert _SECRET not in _all_of(caught.value)
 
@@ -90,7 +92,7 @@ async def test_every_field_at_fault_is_named_and_none_is_quoted(body: bytes, fie
 async def test_what_is_no_json_is_malformed(body: bytes) -> None:
     """Cut, encoded otherwise or nested without end: refused, and nothing of it repeated."""
     with pytest.raises(MalformedBody) as caught:
-        await _SIGN_UP.read(_JSON, _receive(body), 1_000_000)
+        await _SIGN_UP.read(_JSON, _receive(body), BodyLimits(1_000_000, 60))
     assert _SECRET not in _all_of(caught.value)
 
 
@@ -98,20 +100,38 @@ async def test_a_body_over_the_limit_is_refused_before_it_is_all_there() -> None
     """Chunked or not, reading stops at the limit: the source, which never ends, is not asked for more."""
     endless = _Messages({"type": "http.request", "body": b"x" * 100, "more_body": True} for _ in iter(int, 1))
     with pytest.raises(BodyTooLarge):
-        await _SIGN_UP.read(_JSON, endless, 1000)
+        await _SIGN_UP.read(_JSON, endless, _LIMITS)
+
+
+async def test_an_announced_body_over_the_limit_is_not_read() -> None:
+    """What says that it will be too large is refused at once: nothing is asked of the source."""
+    announced = Headers({"content-type": "application/json", "content-length": "1001"})
+    with pytest.raises(BodyTooLarge):
+        await _SIGN_UP.read(announced, _Messages([]), _LIMITS)
+
+
+async def test_a_body_that_does_not_arrive_is_given_up() -> None:
+    """Whoever sends half a body and stays holds nothing for long."""
+
+    async def silence() -> Message:
+        await asyncio.get_running_loop().create_future()
+        return {}
+
+    with pytest.raises(RequestTimeout):
+        await _SIGN_UP.read(_JSON, silence, BodyLimits(1000, 0.01))
 
 
 async def test_a_body_at_the_limit_is_taken() -> None:
     """The limit counts bytes and includes itself."""
-    await _SIGN_UP.read(_JSON, _receive(_body()), len(_body()))
+    await _SIGN_UP.read(_JSON, _receive(_body()), BodyLimits(len(_body()), 60))
     with pytest.raises(BodyTooLarge):
-        await _SIGN_UP.read(_JSON, _receive(_body()), len(_body()) - 1)
+        await _SIGN_UP.read(_JSON, _receive(_body()), BodyLimits(len(_body()) - 1, 60))
 
 
 async def test_a_caller_who_hangs_up_is_no_malformed_body() -> None:
     """A body that breaks off because its caller is gone is told apart from one that is wrong."""
     with pytest.raises(ClientDisconnect):
-        await _SIGN_UP.read(_JSON, _receive(_body(), hang_up=True), 1000)
+        await _SIGN_UP.read(_JSON, _receive(_body(), hang_up=True), _LIMITS)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +139,7 @@ async def test_a_caller_who_hangs_up_is_no_malformed_body() -> None:
 )
 async def test_json_is_announced_in_more_than_one_way(announced: str) -> None:
     """Case, spaces and quotes of a content type do not matter."""
-    await _SIGN_UP.read(Headers({"content-type": announced}), _receive(_body()), 1000)
+    await _SIGN_UP.read(Headers({"content-type": announced}), _receive(_body()), _LIMITS)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +148,7 @@ async def test_json_is_announced_in_more_than_one_way(announced: str) -> None:
 async def test_other_content_types_are_refused(announced: str) -> None:
     """What an HTML form of another site can send is no sign-up."""
     with pytest.raises(UnsupportedMediaType):
-        await _SIGN_UP.read(Headers({"content-type": announced}), _receive(_body()), 1000)
+        await _SIGN_UP.read(Headers({"content-type": announced}), _receive(_body()), _LIMITS)
 
 
 def _all_of(error: SemelError) -> str:

@@ -6,6 +6,7 @@ from starlette.types import Message, Receive, Scope, Send
 from semel import Semel
 from semel.http import create_app
 from semel.http.app import OPERATIONS
+from semel.http.body import BodyLimits
 from semel.http.routes import Shortcut, routes
 from tests.http.conftest import SETTINGS, running
 
@@ -27,7 +28,7 @@ async def _way(scope: Scope) -> str:
     async def send(message: Message) -> None:
         sent.append(message)
 
-    shortcut = Shortcut(_by_routing, routes(Semel(SETTINGS), OPERATIONS, body_limit=1))
+    shortcut = Shortcut(_by_routing, routes(Semel(SETTINGS), OPERATIONS, BodyLimits(1, 1.0)))
     await shortcut({"headers": [], "query_string": b"", **scope}, receive, send)
     return str(sent[0]["type"])
 

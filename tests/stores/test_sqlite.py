@@ -23,7 +23,7 @@ from semel.model import Account, Identifier, Identity, KeyRecord, SessionFamily
 from semel.ports import Delete, Insert, Replace, Write
 from semel.stores.schema import ACCOUNT_IDENTITY, IDENTIFIER_ACCOUNT, SESSION_ACCOUNT
 from semel.stores.sqlite import SqliteStore, open_sqlite
-from semel.stores.sqlite_file import connect, database_path, require_version
+from semel.stores.sqlite_file import Place, connect, database_path, require_version
 from semel.stores.sqlite_worker import Worker
 from semel.testing.clock import SequentialIds
 from semel.testing.store_contract.samples import filled, identifier, key, registration
@@ -156,7 +156,7 @@ async def test_a_full_disk_refuses_what_does_not_fit_and_no_more(path: Path) -> 
     writer, reader = connect(path), connect(path)
     (pages,) = writer.execute("PRAGMA page_count").fetchone()
     writer.execute(f"PRAGMA max_page_count = {pages + 40}")
-    store = SqliteStore(writer, reader, None)
+    store = SqliteStore(Place(path), writer, reader, None)
     large: list[Write] = [Insert(key(IDS)), Insert(registration(IDS).but(fingerprint="x" * 1_000_000))]
     small = [sign_up(IDS), sign_up(IDS)]
     first, full, second = await together(store, small[0], large, small[1])
@@ -193,6 +193,22 @@ async def test_a_lock_that_ends_in_time_is_waited_for(path: Path) -> None:
         assert not await missing(store, writes)
 
 
+@pytest.mark.parametrize("how", ["deleted", "replaced"])
+async def test_a_file_that_is_gone_takes_nothing_more(store: SqliteStore, path: Path, how: str) -> None:
+    """What would be acknowledged into a file without a name is refused; once the file is back, all goes on."""
+    standing = key(IDS)
+    await store.commit([Insert(standing)], IDS.token())
+    aside = path.rename(path.with_suffix(".aside"))
+    if how == "replaced":
+        path.write_bytes(b"")
+    for asked in (store.commit([Insert(key(IDS))], IDS.token()), store.get(KeyRecord, standing.key), store.ping()):
+        with pytest.raises(StoreUnavailable):
+            await asked
+    aside.replace(path)
+    assert await store.get(KeyRecord, standing.key) is not None
+    await store.commit([Insert(key(IDS))], IDS.token())
+
+
 async def test_a_missing_table_is_a_fault_of_its_commits_alone(store: SqliteStore, path: Path) -> None:
     """Renamed and back: nothing is left at rest, then the same commit is done."""
     writes, other = sign_up(IDS), [Insert(key(IDS))]
@@ -212,7 +228,7 @@ async def test_a_file_that_may_not_be_written_refuses_for_good(path: Path) -> No
     """A missing right is no passing trouble."""
     writer, reader = connect(path), connect(path)
     writer.execute("PRAGMA query_only = ON")
-    store = SqliteStore(writer, reader, None)
+    store = SqliteStore(Place(path), writer, reader, None)
     (outcome,) = await together(store, sign_up(IDS))
     assert isinstance(outcome, StoreRejected)
     await store.close()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import typer
 
 from semel.cli import operations, records
-from semel.cli.exits import MEANINGS, exit_of
+from semel.cli.exits import MEANINGS, Exit, exit_of
 from semel.cli.explore import explore
 from semel.cli.serve import serve
 from semel.errors import SemelError
@@ -37,10 +37,18 @@ app.add_typer(records.removal, name="removal")
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command of these arguments, or of ``sys.argv``, and exit."""
     try:
-        app(arguments, prog_name="semel")
+        sys.exit(app(arguments, prog_name="semel", standalone_mode=False))
+    except typer.TyperException as error:
+        sys.stderr.write(_usage(error.format_message()))
+        sys.exit(Exit.USAGE)
     except SemelError as error:
         sys.stderr.write(f"semel: {error.code}: {_one_line(error)}\n")
         sys.exit(exit_of(error))
+
+
+def _usage(message: str) -> str:
+    """Return what is wrong with the command line, in one line; who gave no command at all is shown the help."""
+    return f"{message}\n" if "\n" in message else f"semel: usage: {message} (see semel --help)\n"
 
 
 def _one_line(error: SemelError) -> str:

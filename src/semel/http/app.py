@@ -13,6 +13,7 @@ from starlette.middleware.cors import CORSMiddleware
 from semel.config import Settings
 from semel.face import Semel
 from semel.http.auth import AUTH
+from semel.http.body import BodyLimits
 from semel.http.edge import Edge
 from semel.http.openapi import describe
 from semel.http.probes import JWKS, PROBES
@@ -34,7 +35,7 @@ def create_app(settings: Settings | None = None, *, semel: Semel | None = None) 
     """
     settings = settings or Settings()
     semel = semel or Semel(settings)
-    operations = routes(semel, OPERATIONS, settings.max_body_bytes)
+    operations = routes(semel, OPERATIONS, _limits(settings))
     app = FastAPI(
         title="Semel",
         version=version("semel"),
@@ -63,7 +64,11 @@ def router(semel: Semel) -> APIRouter:
     finds it.
     """
     settings = semel.settings
-    return APIRouter(routes=[*routes(semel, (*AUTH, JWKS), settings.max_body_bytes)], lifespan=_lifespan(semel))
+    return APIRouter(routes=[*routes(semel, (*AUTH, JWKS), _limits(settings))], lifespan=_lifespan(semel))
+
+
+def _limits(settings: Settings) -> BodyLimits:
+    return BodyLimits(settings.max_body_bytes, settings.body_seconds)
 
 
 def _lifespan(semel: Semel) -> Callable[[FastAPI], AbstractAsyncContextManager[dict[str, Semel]]]:

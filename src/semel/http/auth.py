@@ -78,7 +78,13 @@ async def _me(call: Call) -> Response:
 
 
 _ANY = (errors.InternalError, errors.StoreInconsistent, errors.StoreUnavailable, errors.StoreRejected)
-_BODY = (errors.MalformedBody, errors.BodyTooLarge, errors.UnsupportedMediaType, errors.InvalidInput)
+_BODY = (
+    errors.MalformedBody,
+    errors.RequestTimeout,
+    errors.BodyTooLarge,
+    errors.UnsupportedMediaType,
+    errors.InvalidInput,
+)
 
 AUTH: Final = (
     Operation(

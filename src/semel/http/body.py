@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+import asyncio
+from typing import Final, Generic, TypeVar
 
 import msgspec
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
-from semel.errors import BodyTooLarge, FieldError, InvalidInput, MalformedBody, UnsupportedMediaType
+from semel.errors import (
+    BodyTooLarge,
+    FieldError,
+    InvalidInput,
+    MalformedBody,
+    RequestTimeout,
+    UnsupportedMediaType,
+)
 from semel.http.schemas import secret
 
-__all__ = ["JsonBody"]
+__all__ = ["BodyLimits", "JsonBody"]
 
 T = TypeVar("T", bound=msgspec.Struct)
+
+_LONGEST_LENGTH: Final = 20
+"""In digits; the server's parser takes no longer one."""
+
+
+class BodyLimits(msgspec.Struct, frozen=True):
+    """What a request's body may cost."""
+
+    max_bytes: int
+    seconds: float
+    """How long it may take to arrive."""
 
 
 class JsonBody(Generic[T]):
@@ -24,15 +43,21 @@ class JsonBody(Generic[T]):
         self.kind = kind
         self._decoder = msgspec.json.Decoder(kind, dec_hook=secret)
 
-    async def read(self, headers: Headers, receive: Receive, limit: int) -> T:
-        """Return the value of a body of up to ``limit`` bytes.
+    async def read(self, headers: Headers, receive: Receive, limits: BodyLimits) -> T:
+        """Return the value of a body within its limits.
 
-        Raises ``UnsupportedMediaType``, ``BodyTooLarge``, ``MalformedBody``, ``InvalidInput`` that names every field at
-        fault, or ``ClientDisconnect`` where the caller hung up.
+        Raises ``UnsupportedMediaType``, ``BodyTooLarge``, ``RequestTimeout``, ``MalformedBody``, ``InvalidInput`` that
+        names every field at fault, or ``ClientDisconnect`` where the caller hung up.
         """
         if not _announces_json(headers.get("content-type", "")):
             raise UnsupportedMediaType
-        body = await _bytes(receive, limit)
+        if _announced(headers) > limits.max_bytes:
+            raise BodyTooLarge
+        try:
+            async with asyncio.timeout(limits.seconds):
+                body = await _bytes(receive, limits.max_bytes)
+        except TimeoutError:
+            raise RequestTimeout from None
         try:
             return self._decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -43,6 +68,12 @@ class JsonBody(Generic[T]):
             return self._decoder.decode(body)
         except msgspec.ValidationError:
             raise InvalidInput(errors=tuple(_faults(self.kind, body))) from None
+
+
+def _announced(headers: Headers) -> int:
+    """Return how long the body says it is; 0 where it does not, or not in digits."""
+    length = headers.get("content-length", "")
+    return int(length) if length.isdecimal() and len(length) < _LONGEST_LENGTH else 0
 
 
 async def _bytes(receive: Receive, limit: int) -> bytearray:

@@ -14,7 +14,7 @@ from starlette.types import Receive, Scope
 
 from semel.errors import InvalidToken, SemelError
 from semel.face import Semel
-from semel.http.body import JsonBody
+from semel.http.body import BodyLimits, JsonBody
 from semel.model import Secret
 
 __all__ = ["Call", "Operation", "bearer", "reply"]
@@ -25,18 +25,18 @@ T = TypeVar("T", bound=msgspec.Struct)
 class Call:
     """One request, and the Semel that it is about."""
 
-    __slots__ = ("_body_limit", "_receive", "headers", "scope", "semel")
+    __slots__ = ("_limits", "_receive", "headers", "scope", "semel")
 
-    def __init__(self, semel: Semel, scope: Scope, receive: Receive, body_limit: int) -> None:
+    def __init__(self, semel: Semel, scope: Scope, receive: Receive, limits: BodyLimits) -> None:
         self.semel = semel
         self.scope = scope
         self.headers = Headers(scope=scope)
         self._receive = receive
-        self._body_limit = body_limit
+        self._limits = limits
 
     async def read(self, body: JsonBody[T]) -> T:
         """Return the body's value; see ``JsonBody.read`` for what it raises."""
-        return await body.read(self.headers, self._receive, self._body_limit)
+        return await body.read(self.headers, self._receive, self._limits)
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):

@@ -20,6 +20,7 @@ from semel.errors import (
     InvalidInput,
     MethodNotAllowed,
     NotFound,
+    RequestTimeout,
     SemelError,
     UnsupportedMediaType,
     every_error,
@@ -32,6 +33,10 @@ MEDIA_TYPE = "application/problem+json"
 _BY_STATUS: dict[int, type[SemelError]] = {
     kind.status: kind for kind in (NotFound, MethodNotAllowed, BodyTooLarge, UnsupportedMediaType)
 }
+
+
+_UNREAD = frozenset({BodyTooLarge.status, RequestTimeout.status})
+"""Answers to a request that is not read to its end: the connection is of no use afterwards (RFC 9110, 15.5.9)."""
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -62,7 +67,10 @@ class Refused(HTTPException):
 def answer(error: SemelError, scope: Scope, headers: Mapping[str, str] | None = None) -> Response:
     """Return the answer that tells of an error."""
     problem = problem_of(error, scope.get("state", {}).get("request_id"))
-    return _as_response(problem, {**headers_of(error), **(headers or {})})
+    given = {**headers_of(error), **(headers or {})}
+    if error.status in _UNREAD and scope.get("http_version", "1.1") < "2":
+        given["connection"] = "close"
+    return _as_response(problem, given)
 
 
 def problem_of(error: SemelError, request_id: str | None = None) -> Problem:

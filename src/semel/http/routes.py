@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from semel.errors import SemelError
 from semel.face import Semel
+from semel.http.body import BodyLimits
 from semel.http.operations import Call, Operation
 from semel.http.problems import answer
 
@@ -18,27 +19,25 @@ __all__ = ["Shortcut", "routes"]
 class Endpoint:
     """One operation as an ASGI application. It answers its own errors, since not every application around it would."""
 
-    def __init__(self, semel: Semel, operation: Operation, body_limit: int) -> None:
+    def __init__(self, semel: Semel, operation: Operation, limits: BodyLimits) -> None:
         self.path = operation.path
         self._semel = semel
         self._operation = operation
-        self._body_limit = body_limit
+        self._limits = limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         scope["route"] = self
         try:
-            response = await self._operation.handle(Call(self._semel, scope, receive, self._body_limit))
+            response = await self._operation.handle(Call(self._semel, scope, receive, self._limits))
         except SemelError as error:
             response = answer(error, scope)
         await response(scope, receive, send)
 
 
-def routes(semel: Semel, operations: Iterable[Operation], body_limit: int) -> list[Route]:
-    """Return a route for each operation. No body may be larger than ``body_limit`` bytes."""
-    return [
-        Route(one.path, Endpoint(semel, one, body_limit), methods=[one.method], name=one.name) for one in operations
-    ]
+def routes(semel: Semel, operations: Iterable[Operation], limits: BodyLimits) -> list[Route]:
+    """Return a route for each operation. ``limits`` are those of every body."""
+    return [Route(one.path, Endpoint(semel, one, limits), methods=[one.method], name=one.name) for one in operations]
 
 
 class Shortcut:

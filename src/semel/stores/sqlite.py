@@ -22,7 +22,7 @@ from semel.ports import Also, Insert, Page, Ref, Write, in_order
 from semel.stores.codec import Codecs, moment_text
 from semel.stores.schema import require_revision, version_table
 from semel.stores.sqlite_also import application
-from semel.stores.sqlite_file import BUSY_SECONDS, connect, database_path, stored_revision, translated, use_wal
+from semel.stores.sqlite_file import BUSY_SECONDS, Place, connect, database_path, stored_revision, translated, use_wal
 from semel.stores.sqlite_sql import Statements
 from semel.stores.sqlite_worker import Piece, Worker
 from semel.stores.sqlite_writer import Commit, GroupWriter
@@ -48,9 +48,10 @@ async def open_sqlite(url: str, also: Also | None = None, *, busy_seconds: float
     file locked. Raises ``ConfigurationInvalid``, naming ``semel migrate`` where the tables are missing or of another
     release, and ``StoreUnavailable`` where the file cannot be opened.
     """
-    writer, reader = await asyncio.to_thread(_connect, database_path(url), busy_seconds)
+    path = database_path(url)
+    writer, reader = await asyncio.to_thread(_connect, path, busy_seconds)
     try:
-        return SqliteStore(writer, reader, also)
+        return SqliteStore(Place(path), writer, reader, also)
     except BaseException:
         writer.close()
         reader.close()
@@ -60,12 +61,12 @@ async def open_sqlite(url: str, also: Also | None = None, *, busy_seconds: float
 class SqliteStore:
     """``ports.Store`` over two connections to one file; ``open_sqlite`` makes it."""
 
-    def __init__(self, writer: sqlite3.Connection, reader: sqlite3.Connection, also: Also | None) -> None:
+    def __init__(self, place: Place, writer: sqlite3.Connection, reader: sqlite3.Connection, also: Also | None) -> None:
         columns = _CODECS[Account].columns
-        self._group: Final = GroupWriter(writer, application(also, writer, columns) if also else None)
+        self._group: Final = GroupWriter(place, writer, application(also, writer, columns) if also else None)
         self._writer: Final[Worker[Commit]] = Worker("semel-sqlite-writer", self._group.work, writer.close)
         self._reader: Final[Worker[_Read]] = Worker(
-            "semel-sqlite-reader", lambda reads: _read(reader, reads), reader.close
+            "semel-sqlite-reader", lambda reads: _read(place, reader, reads), reader.close
         )
 
     @property
@@ -150,7 +151,8 @@ def _commit(writes: Sequence[Write], token: int) -> Commit:
     return Commit(writes, statements, inserted)
 
 
-def _read(connection: sqlite3.Connection, reads: Sequence[Piece[_Read]]) -> None:
+def _read(place: Place, connection: sqlite3.Connection, reads: Sequence[Piece[_Read]]) -> None:
+    place.check()
     for piece in reads:
         try:
             piece.result = piece.job(connection)

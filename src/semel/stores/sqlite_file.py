@@ -14,6 +14,7 @@ from semel.stores.schema import version_table
 
 __all__ = [
     "BUSY_SECONDS",
+    "Place",
     "as_store_error",
     "connect",
     "database_path",
@@ -70,6 +71,31 @@ def require_version(found: tuple[int, ...] = sqlite3.sqlite_version_info) -> Non
         raise ConfigurationInvalid(
             f"Python's SQLite is {'.'.join(map(str, found))}: install one of 3.37 or newer, or use PostgreSQL."
         )
+
+
+class Place:
+    """Where an open file is. An open file lives on when its name is gone: what is then acknowledged would be lost."""
+
+    def __init__(self, path: Path) -> None:
+        self._path: Final = path.absolute()
+        self._opened: Final = _file_at(self._path)
+
+    def check(self) -> None:
+        """Raise ``StoreUnavailable`` where the name no longer leads to the file that was opened."""
+        try:
+            same = _file_at(self._path) == self._opened
+        except OSError:
+            same = False
+        if not same:
+            raise StoreUnavailable(
+                "The SQLite file was moved, deleted or replaced while it was open: put it back, or start again."
+            )
+
+
+def _file_at(path: Path) -> tuple[int, int]:
+    """Return what tells one file from all others, also from one of the same name."""
+    found = os.stat(path)  # noqa: PTH116 - Path.stat costs three times as much, and this is on every commit's way
+    return found.st_dev, found.st_ino
 
 
 def connect(path: Path, *, create: bool = False, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:

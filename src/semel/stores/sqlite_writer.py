@@ -15,7 +15,7 @@ from semel.errors import ApplicationRefused, CommitUnknown, StoreUnavailable, Wr
 from semel.model import Account
 from semel.ports import Write
 from semel.stores.sqlite_also import Application
-from semel.stores.sqlite_file import as_store_error, translated
+from semel.stores.sqlite_file import Place, as_store_error, translated
 from semel.stores.sqlite_sql import broken_reference
 from semel.stores.sqlite_worker import Piece
 
@@ -46,7 +46,8 @@ class Commit(NamedTuple):
 class GroupWriter:
     """Does commits on one connection, many at a time, for a ``Worker``."""
 
-    def __init__(self, connection: sqlite3.Connection, application: Application | None) -> None:
+    def __init__(self, place: Place, connection: sqlite3.Connection, application: Application | None) -> None:
+        self._place: Final = place
         self._connection: Final = connection
         self._execute: Final = connection.cursor().execute
         self._application: Final = application
@@ -56,8 +57,9 @@ class GroupWriter:
     def work(self, group: Sequence[Piece[Commit]]) -> None:
         """Do the commits, and leave its error with each that failed."""
         try:
+            self._place.check()
             self._execute(_BEGIN)
-        except sqlite3.Error as error:
+        except (StoreUnavailable, sqlite3.Error) as error:
             for piece in group:
                 piece.error = translated(error)
             return

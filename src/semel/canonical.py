@@ -1,7 +1,7 @@
 """The one canonicaliser: however a value is typed, it comes to one canonical form, which is the identifier's key.
 
 Each function returns the canonical form and the one shown to people, or raises ``InvalidInput``. Spaces around a
-value are trimmed, since keyboards and the clipboard add them. Refused everywhere are control characters (NUL among
+value are trimmed, since keyboards and the clipboard add them. Refused are control characters (NUL among
 them), lone surrogates, unassigned characters, and whatever cannot be seen or turns the text's direction. A message
 names the remedy and never the value. All are idempotent: canonical and shown form both come to the same canonical
 form again.

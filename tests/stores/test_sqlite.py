@@ -193,18 +193,24 @@ async def test_a_lock_that_ends_in_time_is_waited_for(path: Path) -> None:
         assert not await missing(store, writes)
 
 
+def _lost(path: Path, how: str) -> Callable[[], object]:
+    """Take the file away, or put another in its place; return what undoes it."""
+    aside = path.rename(path.with_suffix(".aside"))
+    if how == "replaced":
+        path.write_bytes(b"")
+    return lambda: aside.replace(path)
+
+
 @pytest.mark.parametrize("how", ["deleted", "replaced"])
 async def test_a_file_that_is_gone_takes_nothing_more(store: SqliteStore, path: Path, how: str) -> None:
     """What would be acknowledged into a file without a name is refused; once the file is back, all goes on."""
     standing = key(IDS)
     await store.commit([Insert(standing)], IDS.token())
-    aside = path.rename(path.with_suffix(".aside"))
-    if how == "replaced":
-        path.write_bytes(b"")
+    put_back = _lost(path, how)
     for asked in (store.commit([Insert(key(IDS))], IDS.token()), store.get(KeyRecord, standing.key), store.ping()):
         with pytest.raises(StoreUnavailable):
             await asked
-    aside.replace(path)
+    put_back()
     assert await store.get(KeyRecord, standing.key) is not None
     await store.commit([Insert(key(IDS))], IDS.token())
 

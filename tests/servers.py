@@ -22,6 +22,8 @@ from tests.services import free_port
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 
+UNDECLARED = "http.undeclared"
+"""The event of an error that its operation does not declare."""
 _SEMEL = [str(Path(sys.executable).with_name("semel"))]
 _DEVELOPMENT = {
     "SEMEL_ALLOW_SPECIAL_USE_EMAILS": "true",
@@ -132,8 +134,10 @@ class Servers:
 
     def look_through(self, log: Path) -> None:
         """Look through one log, which may be another server's, such as a database's."""
-        found = leaked(log.read_text(errors="replace"), self._secrets)
+        text = log.read_text(errors="replace")
+        found = leaked(text, self._secrets)
         assert not found, f"{log} shows a secret {len(found)} time(s), first here: {found[0]}"
+        assert UNDECLARED not in text, f"{log}: an answer that the OpenAPI document does not know"
 
     def _new_log(self) -> Path:
         self._started += 1

@@ -220,6 +220,29 @@ async def test_a_hash_of_another_profile_is_outdated(hasher: Argon2Hasher) -> No
     stronger.close()
 
 
+async def test_a_wrong_password_costs_the_same_whatever_the_profile_of_its_hash(hasher: Argon2Hasher) -> None:
+    """Else time would tell who has signed up before the profile was raised: what a cheap hash spares is spent."""
+    cheap = await hasher.hash(PASSWORD)
+    costly = Argon2Hasher(Argon2Options(memory_kib=19_456, time_cost=3, threads=1))
+    begun = time.process_time()
+    await costly.hash(PASSWORD)
+    hashed = time.process_time()
+    assert not await costly.verify(cheap, Secret("wrong"))
+    refused = time.process_time()
+    costly.close()
+    assert (refused - hashed) / (hashed - begun) > 0.3  # work, not time; a cheap hash alone is some thousandth
+
+
+async def test_without_memory_it_is_the_machine_that_is_at_fault() -> None:
+    """Neither a hash nor a check says anything of the password, or of the store: both are refused for now."""
+    greedy = Argon2Hasher(Argon2Options(memory_kib=2**31, threads=1))
+    digest = "$argon2id$v=19$m=2147483648,t=2,p=1$c2FsdHNhbHQ$" + "A" * 43
+    for refused in (greedy.hash(PASSWORD), greedy.verify(digest, PASSWORD)):
+        with pytest.raises(Overloaded):
+            await refused
+    greedy.close()
+
+
 @pytest.mark.parametrize("digest", ["", "$2b$12$of.bcrypt", "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$!!"])
 async def test_what_is_no_argon2_hash_is_an_inconsistency(hasher: Argon2Hasher, digest: str) -> None:
     """Somebody edited the table; no answer about the password would be honest. The error quotes nothing."""

@@ -80,7 +80,20 @@ async def test_a_forged_access_token_is_refused() -> None:
             await tokens.read(Secret(token), START, 0)
 
 
-def by_hand(header: dict[str, str], sign: Callable[[bytes], bytes]) -> str:
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.sampled_from(["alg", "kid", "ES256", ""]),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["alg", "kid", "crit", "b64"]), inner),
+)
+
+
+@given(_JSON)
+async def test_any_header_is_no_token(header: object) -> None:
+    """A header is whatever JSON somebody sends, and need be no object."""
+    with pytest.raises(InvalidToken):
+        await (await issuer()).read(Secret(by_hand(header, lambda _: b"")), START, 0)
+
+
+def by_hand(header: object, sign: Callable[[bytes], bytes]) -> str:
     """Make a JWT that no library would."""
     signed = b".".join(urlsafe_b64encode(msgspec.json.encode(part)).rstrip(b"=") for part in (header, SAID))
     return (signed + b"." + urlsafe_b64encode(sign(signed)).rstrip(b"=")).decode()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -102,7 +101,8 @@ async def migrate_store(settings: Settings) -> tuple[str | None, str]:
 
 
 def _scheme(url: str) -> str:
-    return urlsplit(url).scheme
+    # Not urlsplit: it raises over what stands in a password, and its message quotes it.
+    return url.partition(":")[0].lower()
 
 
 async def _store(settings: Settings, given: Given, closing: AsyncExitStack) -> Store:

@@ -36,6 +36,9 @@ T = TypeVar("T")
 PREFIX: Final = "SEMEL_"
 _OF_THE_TESTS: Final = "SEMEL_TEST_"
 _DAY: Final = 86_400.0
+_ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+")
+_BY_KUBERNETES: Final = re.compile(r"semel_(service_(host|port.*)|port_\d+_.*)", re.IGNORECASE)
+"""What Kubernetes tells every pod beside a Service that is called semel."""
 _CORES: Final = os.cpu_count() or 1
 _ADMINISTRATORS: Final = frozenset({"admin", "administrator", "root", "superuser"})
 
@@ -79,6 +82,12 @@ def variable(field: str) -> str:
 def _listed(value: object) -> object:
     """Take ``a, b`` for a list: what an environment variable can say."""
     return tuple(filter(None, (part.strip() for part in value.split(",")))) if isinstance(value, str) else value
+
+
+def _origins(origins: tuple[str, ...]) -> tuple[str, ...]:
+    if not all(origin == "*" or _ORIGIN.fullmatch(origin) for origin in origins):
+        raise ValueError("must be origins such as https://app.example.com, without a path, or *")
+    return origins
 
 
 def _for_sign_up(roles: tuple[str, ...]) -> tuple[str, ...]:
@@ -187,7 +196,7 @@ class Settings(BaseSettings):
     """How many processes `semel serve` runs."""
     shutdown_seconds: Seconds = 15
     """How long a server that is told to stop lets requests and registrations end."""
-    cors_origins: Names = ()
+    cors_origins: Annotated[Names, AfterValidator(_origins)] = ()
     """The origins whose pages may call the server, separated by commas. None by default."""
     max_body_bytes: Count = 65_536
     """The greatest size of a request's body."""
@@ -302,4 +311,6 @@ def _refuse_unknown(names: Iterable[str | None], shown: Callable[[str], str]) ->
         if name is not None and name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             remedy = f"did you mean {shown(near[0])}?" if near else "take it away; .env.example lists all settings"
+            if _BY_KUBERNETES.fullmatch(shown(name)):
+                remedy = "Kubernetes sets it for a Service called semel: say enableServiceLinks: false"
             raise ConfigurationInvalid(f"{shown(name)} is no setting: {remedy}")

@@ -297,7 +297,7 @@ class BodyTooLarge(SemelError):
 
 
 class UnsupportedMediaType(SemelError):
-    """The body is not announced as ``application/json`` in UTF-8. Nothing was changed."""
+    """The body is not announced as ``application/json`` in UTF-8, or it is compressed. Nothing was changed."""
 
     code = "unsupported_media_type"
     status = 415
@@ -345,7 +345,7 @@ class StoreError(SemelError):
 
 
 class StoreInconsistent(StoreError):
-    """The store refuses a write that no record explains: somebody edited its tables. An audit names the rows."""
+    """The store refuses a write that no record explains: somebody edited its tables."""
 
     code = "store_inconsistent"
     title = "The store contradicts itself"

@@ -8,13 +8,14 @@ import secrets
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 from threading import Lock
 from typing import Final, TypeVar
 
 import msgspec
-from argon2 import PasswordHasher
-from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
+from argon2 import PasswordHasher, extract_parameters, low_level
+from argon2.exceptions import HashingError, InvalidHashError, VerificationError, VerifyMismatchError
 
 from semel.errors import ConfigurationInvalid, Overloaded, StoreInconsistent
 from semel.model import Secret
@@ -23,6 +24,10 @@ from semel.passwords import prepared
 __all__ = ["Argon2Hasher", "Argon2Options", "BoundedThreads", "SystemClock", "SystemIds"]
 
 T = TypeVar("T")
+
+_NO_MEMORY: Final = low_level.error_to_str(-22)  # ARGON2_MEMORY_ALLOCATION_ERROR, which the package does not name
+_LATER: Final = 5.0
+"""When to come back to a machine without memory, in seconds."""
 
 
 class SystemClock:
@@ -179,10 +184,14 @@ class Argon2Hasher:
 
     async def hash(self, password: Secret) -> str:
         """See ``Hasher.hash``."""
-        return await self._threads.run(lambda: self._argon2.hash(prepared(password)))
+        return await self._threads.run(lambda: self._hashed(prepared(password)))
 
     async def verify(self, digest: str, password: Secret) -> bool:
-        """See ``Hasher.verify``. Raises ``StoreInconsistent`` where the digest is none of Argon2's."""
+        """See ``Hasher.verify``. Raises ``StoreInconsistent`` where the digest is none of Argon2's.
+
+        What does not match costs what a hash of the present profile costs, also where the digest is of a cheaper one:
+        else the time would tell an email that is known from one that is not.
+        """
         return await self._threads.run(lambda: self._matches(digest, password))
 
     def outdated(self, digest: str) -> bool:
@@ -196,11 +205,31 @@ class Argon2Hasher:
         """Make the hashes that are admitted, then end the threads; blocks until then. May be called twice."""
         self._threads.close()
 
+    def _hashed(self, password: bytes) -> str:
+        try:
+            return self._argon2.hash(password)
+        except HashingError:  # the options were checked, so it is the memory
+            raise Overloaded("there is not memory enough to hash a password", retry_after=_LATER) from None
+
     def _matches(self, digest: str, password: Secret) -> bool:
         try:
             return self._argon2.verify(digest, prepared(password))
         except VerifyMismatchError:
+            self._spend_the_rest(digest)
             return False
-        except (InvalidHashError, VerificationError):
+        except (InvalidHashError, VerificationError) as error:
+            if str(error) == _NO_MEMORY:
+                raise Overloaded("there is not memory enough to check a password", retry_after=_LATER) from None
             # The cause may quote the digest.
             raise StoreInconsistent("the credential of an identity is no Argon2 hash") from None
+
+    def _spend_the_rest(self, digest: str) -> None:
+        """Do the work that a hash of the present profile takes beyond that of the digest: memory times passes."""
+        theirs, ours = extract_parameters(digest), self._argon2
+        rest = ours.memory_cost * ours.time_cost - theirs.memory_cost * theirs.time_cost
+        passes = max(1, rest // ours.memory_cost)
+        memory = rest // passes
+        if memory >= 8 * ours.parallelism:  # RFC 9106, 3.1
+            with suppress(HashingError):  # where there is no memory, there is no time to be evened out
+                salt = bytes(ours.salt_len)
+                low_level.hash_secret_raw(b"", salt, passes, memory, ours.parallelism, ours.hash_len, ours.type)

@@ -72,7 +72,8 @@ class AccessTokens:
         signing = self._keys.signing
         try:
             raw = token.reveal().encode()
-            kid = jws.extract_compact(raw).headers().get("kid")
+            header: object = jws.extract_compact(raw).headers()
+            kid = header.get("kid") if isinstance(header, dict) else None  # it may be any JSON that mentions "alg"
             if not isinstance(kid, str) or not await self._keys.knows(kid):
                 raise InvalidToken
             said = jwt.decode(raw, signing.verifying, [signing.algorithm]).claims

@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.cli.conftest import Run
 from tests.servers import Servers, environment
 
 
@@ -55,6 +56,18 @@ def test_it_refuses_in_one_line_what_would_not_work(servers: Servers, database: 
     for says, ended in refused.items():
         assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (2, "", 1)
         assert says in ended.stderr
+
+
+@pytest.mark.parametrize("command", [["serve"], ["migrate"], ["config"], ["user", "list"]], ids=" ".join)
+@pytest.mark.parametrize("setting", ["SEMEL_DATABASE_URL", "SEMEL_PROVIDER_URL"])
+@pytest.mark.parametrize("odd", ["[", "]", "\u2100", "\uff0f", ":"])
+def test_a_url_at_fault_shows_no_password(run: Run, here: Path, setting: str, odd: str, command: list[str]) -> None:
+    """Whatever stands in a URL that cannot be read: never a traceback, and no password on any output."""
+    scheme = {"SEMEL_DATABASE_URL": "postgresql", "SEMEL_PROVIDER_URL": "fake+tcp"}[setting]
+    (here / ".env").write_text(f"{setting}={scheme}://me:hunter2{odd}@127.0.0.1:1/d\n", encoding="utf-8")
+    ended = run(*command)
+    assert ended.err.count("\n") <= 1
+    assert "hunter2" not in ended.out + ended.err
 
 
 def test_upkeep_goes_on_until_told_to_stop(database: str) -> None:

@@ -1,6 +1,6 @@
 """The whole application in this process, over the store in memory."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -11,6 +11,7 @@ from starlette.types import Receive, Scope, Send
 
 from semel.config import Settings
 from semel.http import create_app
+from tests.servers import UNDECLARED
 
 
 def settings(**changes: Any) -> Settings:  # noqa: ANN401 - as the settings take them
@@ -39,6 +40,14 @@ async def running(app: FastAPI) -> AsyncIterator[AsyncClient]:
 
         async with AsyncClient(transport=ASGITransport(with_state), base_url="http://testserver") as client:
             yield client
+
+
+@pytest.fixture(autouse=True)
+def every_answer_is_declared(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Whatever a test provokes, the OpenAPI document knows of it."""
+    yield
+    lines = [record.msg for record in caplog.get_records("call") if isinstance(record.msg, dict)]
+    assert [line for line in lines if line.get("event") == UNDECLARED] == []
 
 
 @pytest.fixture

@@ -116,6 +116,7 @@ async def test_wrong_email_and_wrong_password_are_not_told_apart(
         "status": 401,
         "detail": "Email or password is wrong",
         "code": "invalid_credentials",
+        "errors": [],
     }
 
 

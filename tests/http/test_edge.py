@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Message
 from structlog.contextvars import get_contextvars
 
-from semel.http.edge import Edge
+from semel.http.edge import Edge, LastResort
 from semel.observe.logs import LOGGER
 from semel.testing.clock import SequentialIds, VirtualClock
 
@@ -54,6 +54,7 @@ async def _hung_up() -> Response:
 
 def _app() -> FastAPI:
     app = FastAPI()
+    app.add_middleware(LastResort)
     app.add_middleware(Edge, clock=VirtualClock(), ids=SequentialIds())
     app.add_api_route("/well/{word}", _well)
     app.add_api_route("/broken", _broken)

@@ -25,6 +25,11 @@ def test_quotes_may_be_left_out() -> None:
     assert idempotency_key(_headers(f'"{_UUID}"')) == idempotency_key(_headers(_UUID)) == _UUID
 
 
+def test_blanks_around_a_key_are_no_part_of_it() -> None:
+    """Some servers leave them to the application."""
+    assert idempotency_key(_headers(f" {_UUID}\t")) == _UUID
+
+
 @given(st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=16, max_size=255))
 def test_every_string_of_the_right_length_is_a_key(key: str) -> None:
     """Whatever RFC 8941 can write as a string comes back as it was meant, escapes undone."""
@@ -37,6 +42,7 @@ def test_every_string_of_the_right_length_is_a_key(key: str) -> None:
     [
         ("",),
         ("fifteen-letters",),
+        (f"{_UUID}, {_UUID}",),
         ("x" * 256,),
         ('"' + "x" * 15 + '"',),
         ('"never-closed-never-closed',),

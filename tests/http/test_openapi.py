@@ -4,10 +4,16 @@ from typing import Any
 
 import msgspec
 import pytest
+from fastapi import FastAPI
 from httpx import AsyncClient
 
+from semel import Semel
 from semel.http.app import OPERATIONS
+from semel.http.body import BodyLimits
 from semel.http.operations import Operation
+from semel.http.routes import routes
+from tests.http.conftest import SETTINGS, running
+from tests.servers import UNDECLARED
 
 _VALID: dict[str, dict[str, Any]] = {
     "sign_up": {"email": "test@example.com", "password": "StrongPass123$"},
@@ -71,6 +77,15 @@ async def test_the_document_knows_what_the_decoder_knows(document: dict[str, Any
         assert operation.body is not None
         fields = {field.encode_name for field in msgspec.structs.fields(operation.body)}
         assert _schema(document, operation)["properties"].keys() == fields
+
+
+async def test_an_error_that_is_not_declared_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """So the tests notice what the document leaves out: see ``every_answer_is_declared``, and ``Servers.check``."""
+    forgetful = msgspec.structs.replace(next(one for one in OPERATIONS if one.name == "sign_in"), raises=())
+    async with running(FastAPI(routes=[*routes(Semel(SETTINGS), [forgetful], BodyLimits(1000, 1))])) as client:
+        assert (await client.post(forgetful.path, json={})).status_code == 422
+    assert UNDECLARED in caplog.text
+    caplog.clear()
 
 
 async def test_every_route_is_documented_with_every_answer(document: dict[str, Any]) -> None:

@@ -103,6 +103,19 @@ print(metrics.text().decode())
 """
 
 
+def test_a_worker_that_was_killed_is_counted_no_more(tmp_path: Path) -> None:
+    """What it was hashing when it died waits for nobody."""
+    program = (
+        "import os, signal; from semel.observe.metrics import Metrics; "
+        "Metrics().hash_queue.set(7); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    variables = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", program], env=variables, check=False)
+    ask = "from semel.observe.metrics import Metrics; print(Metrics().text().decode())"
+    told = subprocess.run([sys.executable, "-c", ask], env=variables, check=True, capture_output=True, text=True)
+    assert "semel_hash_queue 7.0" not in told.stdout
+
+
 def test_workers_of_one_server_count_together(tmp_path: Path) -> None:
     """Whichever of them is asked tells of all."""
     environment = os.environ | {"PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}

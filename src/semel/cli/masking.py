@@ -28,9 +28,12 @@ def _shown(name: str, value: object) -> object:
 
 def masked(url: str) -> str:
     """Return a URL without its password; of one that was not written by the rules, the scheme alone."""
-    parts = urlsplit(url)
-    if _ambiguous(parts):
-        return f"{parts.scheme}:{_MASK}"
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        parts = None
+    if parts is None or _ambiguous(parts):
+        return f"{url.partition(':')[0]}:{_MASK}"
     user, _, place = parts.netloc.rpartition("@")
     name, colon, _ = user.partition(":")
     netloc = f"{name}:{_MASK}@{place}" if colon else parts.netloc

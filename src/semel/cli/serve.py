@@ -80,7 +80,7 @@ def _welcome(settings: Settings) -> None:
 def _run(settings: Settings) -> None:
     import uvicorn  # noqa: PLC0415 - the extra "server" may not be installed
 
-    from semel.http.protocol import BoundedHttp  # noqa: PLC0415 - the same
+    from semel.http.protocol import HEAD_LIMIT, BoundedHttp  # noqa: PLC0415 - the same
 
     # uvicorn ends gracefully at SIGTERM, then raises the signal again: it has been obeyed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -92,6 +92,7 @@ def _run(settings: Settings) -> None:
             _APPLICATION,
             factory=True,
             http=BoundedHttp,
+            h11_max_incomplete_event_size=HEAD_LIMIT,
             host=settings.host,
             port=settings.port,
             workers=settings.workers,

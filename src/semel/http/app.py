@@ -4,26 +4,31 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
+import msgspec
+from fastapi import APIRouter, FastAPI, Response
+from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
+from typing_extensions import override
 
 from semel.config import Settings
 from semel.face import Semel
 from semel.http.auth import AUTH
 from semel.http.body import BodyLimits
-from semel.http.edge import Edge
+from semel.http.edge import Edge, LastResort
 from semel.http.openapi import describe
-from semel.http.probes import JWKS, PROBES
-from semel.http.problems import handle_problems
+from semel.http.probes import EXPLAIN, JWKS, PROBES
+from semel.http.problems import handle_problems, plain_problem
 from semel.http.routes import Shortcut, routes
 from semel.system import SystemClock, SystemIds
 
-__all__ = ["OPERATIONS", "create_app", "router"]
+__all__ = ["OPERATIONS", "create_app", "document", "router"]
 
-OPERATIONS = (*AUTH, JWKS, *PROBES)
+_OF_A_ROUTER = (*AUTH, JWKS, EXPLAIN)
+OPERATIONS = (*_OF_A_ROUTER, *PROBES)
 """All that the server does."""
 
 
@@ -51,10 +56,23 @@ def create_app(settings: Settings | None = None, *, semel: Semel | None = None) 
     describe(app, OPERATIONS)
     handle_problems(app)
     app.add_middleware(Shortcut, operations=operations)
+    app.add_middleware(LastResort)
     if settings.cors_origins:
-        app.add_middleware(CORSMiddleware, **_cors(settings.cors_origins))
+        app.add_middleware(Cors, **_cors(settings.cors_origins))
     app.add_middleware(Edge, clock=SystemClock(), ids=SystemIds())
     return app
+
+
+class Cors(CORSMiddleware):
+    """Starlette's, but for the plain text in which it refuses."""
+
+    @override
+    def preflight_response(self, request_headers: Headers) -> Response:
+        response = super().preflight_response(request_headers)
+        if response.status_code == HTTPStatus.OK:
+            return response
+        kept = {name: value for name, value in response.headers.items() if not name.startswith("content-")}
+        return plain_problem(response.status_code, "This origin may not send such a request", kept)
 
 
 def router(semel: Semel) -> APIRouter:
@@ -64,7 +82,12 @@ def router(semel: Semel) -> APIRouter:
     finds it.
     """
     settings = semel.settings
-    return APIRouter(routes=[*routes(semel, (*AUTH, JWKS), _limits(settings))], lifespan=_lifespan(semel))
+    return APIRouter(routes=[*routes(semel, _OF_A_ROUTER, _limits(settings))], lifespan=_lifespan(semel))
+
+
+def document(app: FastAPI, prefix: str = "") -> None:
+    """Add the router's operations to the OpenAPI document of your application, under the prefix that you gave it."""
+    describe(app, [msgspec.structs.replace(one, path=prefix + one.path) for one in _OF_A_ROUTER])
 
 
 def _limits(settings: Settings) -> BodyLimits:

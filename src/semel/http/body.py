@@ -49,7 +49,7 @@ class JsonBody(Generic[T]):
         Raises ``UnsupportedMediaType``, ``BodyTooLarge``, ``RequestTimeout``, ``MalformedBody``, ``InvalidInput`` that
         names every field at fault, or ``ClientDisconnect`` where the caller hung up.
         """
-        if not _announces_json(headers.get("content-type", "")):
+        if not _announces_json(headers.get("content-type", "")) or "content-encoding" in headers:
             raise UnsupportedMediaType
         if _announced(headers) > limits.max_bytes:
             raise BodyTooLarge

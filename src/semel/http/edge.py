@@ -1,4 +1,4 @@
-"""The one layer around the application: request id, security headers, log line, and an answer to the unexpected."""
+"""The layers around the application: request id, security headers and log line; and an answer to the unexpected."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from semel.http.problems import answer
 from semel.observe.logs import Log
 from semel.ports import Clock, Ids
 
-__all__ = ["Edge"]
+__all__ = ["Edge", "LastResort", "standing_headers"]
 
 _log = Log()
 
@@ -34,8 +34,17 @@ _HEADERS: Final = (
 _OVER_TLS: Final = (*_HEADERS, (b"strict-transport-security", b"max-age=31536000; includeSubDomains"))
 
 
+def standing_headers(scheme: str, request_id: str) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the headers of every answer that does not set them itself."""
+    always = _OVER_TLS if scheme == "https" else _HEADERS
+    return ((b"x-request-id", request_id.encode()), *always)
+
+
 class Edge:
-    """Plain ASGI, since Starlette's ``BaseHTTPMiddleware`` costs more than all the rest of a request."""
+    """The outermost: whatever is answered, it has an id, headers and a log line.
+
+    Plain ASGI, since Starlette's ``BaseHTTPMiddleware`` costs more than all the rest of a request.
+    """
 
     def __init__(self, app: ASGIApp, *, clock: Clock, ids: Ids) -> None:
         self._app = app
@@ -54,17 +63,6 @@ class Edge:
         bound = structlog.contextvars.bind_contextvars(request_id=request_id)
         try:
             await self._app(scope, receive, exchange.send)
-        except ClientDisconnect:
-            _log.log(logging.INFO, "http.hung_up", {})
-        except asyncio.CancelledError:
-            # The server stops and waits no longer. What was begun goes on elsewhere, so it is no failure.
-            if exchange.status is None:
-                await answer(OutcomeUnknown(retry_after=1), scope)(scope, receive, exchange.send)
-            raise
-        except Exception as error:  # noqa: BLE001 - the last resort: answered without detail, told to the log
-            _log.log(logging.ERROR, "http.error", {"trace": list(_trace(error))})
-            if exchange.status is None:
-                await answer(InternalError(), scope)(scope, receive, exchange.send)
         finally:
             self._note(scope, exchange.status, self._clock.monotonic() - started)
             structlog.contextvars.reset_contextvars(**bound)
@@ -91,8 +89,7 @@ class _Exchange:
         self.status: int | None = None
         """``None`` while nothing is answered."""
         self._send = send
-        always = _OVER_TLS if scope["scheme"] == "https" else _HEADERS
-        self._headers = ((b"x-request-id", request_id.encode()), *always)
+        self._headers = standing_headers(scope["scheme"], request_id)
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -100,6 +97,39 @@ class _Exchange:
             given = dict(message["headers"])
             message["headers"] += [header for header in self._headers if header[0] not in given]
         await self._send(message)
+
+
+class LastResort:
+    """The innermost: what nobody foresaw is answered like all else, so that a page of another origin may read it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on and see to it that it is answered."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun = False
+
+        async def noted(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noted)
+        except ClientDisconnect:
+            _log.log(logging.INFO, "http.hung_up", {})
+        except asyncio.CancelledError:
+            # The server stops and waits no longer. What was begun goes on elsewhere, so it is no failure.
+            if begun:
+                raise
+            await answer(OutcomeUnknown(retry_after=1), scope)(scope, receive, send)
+        except Exception as error:  # noqa: BLE001 - the last resort: answered without detail, told to the log
+            _log.log(logging.ERROR, "http.error", {"trace": list(_trace(error))})
+            if not begun:
+                await answer(InternalError(), scope)(scope, receive, send)
 
 
 def _trace(error: BaseException) -> Iterator[str]:

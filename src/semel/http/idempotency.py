@@ -18,7 +18,8 @@ _NAME: Final = HEADER.lower().encode()
 _STRING: Final = re.compile(r'"[ !#-\[\]-~]*(?:\\["\\][ !#-\[\]-~]*)*"')
 """A string of RFC 8941, section 3.3.3."""
 _ESCAPED: Final = re.compile(r"\\(.)")
-_BARE: Final = re.compile(r"[!#-~](?:[ -~]*[!-~])?")
+_BARE: Final = re.compile(r"[!#-+\--~](?:[ -+\--~]*[!-+\--~])?")
+"""No comma: one is what a proxy puts between two headers of this name."""
 
 
 def idempotency_key(headers: Headers) -> str | None:
@@ -31,7 +32,7 @@ def idempotency_key(headers: Headers) -> str | None:
         return None
     if len(given) > 1:
         raise _invalid("Send this header once")
-    value = given[0].decode("latin-1")
+    value = given[0].decode("latin-1").strip(" \t")  # no part of a value (RFC 9112, 5), though some servers leave them
     if _STRING.fullmatch(value):
         key = _ESCAPED.sub(r"\1", value[1:-1]) if "\\" in value else value[1:-1]
     elif _BARE.fullmatch(value):

@@ -72,5 +72,6 @@ def bearer(headers: Headers) -> Secret:
 def reply(
     answer: msgspec.Struct, status: HTTPStatus = HTTPStatus.OK, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """Return a JSON answer."""
-    return Response(msgspec.json.encode(answer), status, headers, "application/json")
+    """Return a JSON answer, which nobody is to keep (RFC 6749, 5.1) unless its headers say otherwise."""
+    given = {"cache-control": "no-store", **(headers or {})}
+    return Response(msgspec.json.encode(answer), status, given, "application/json")

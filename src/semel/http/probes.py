@@ -12,7 +12,7 @@ from semel.http.problems import explain
 from semel.http.schemas import Health, JsonWebKeys
 from semel.observe import Metrics
 
-__all__ = ["JWKS", "PROBES"]
+__all__ = ["EXPLAIN", "JWKS", "PROBES"]
 
 
 async def _alive(_: Call) -> Response:
@@ -49,6 +49,16 @@ JWKS: Final = Operation(
     raises=(NotFound, InternalError),
 )
 
+EXPLAIN: Final = Operation(
+    name="explain",
+    method="GET",
+    path="/problems/{code}",
+    summary="What the code of a problem means",
+    handle=_explained,
+    media_type="text/plain",
+    raises=(NotFound, InternalError),
+)
+
 PROBES: Final = (
     Operation(
         name="alive",
@@ -76,14 +86,5 @@ PROBES: Final = (
         handle=_metrics,
         media_type="text/plain",
         raises=(InternalError,),
-    ),
-    Operation(
-        name="explain",
-        method="GET",
-        path="/problems/{code}",
-        summary="What the code of a problem means",
-        handle=_explained,
-        media_type="text/plain",
-        raises=(NotFound, InternalError),
     ),
 )

@@ -22,11 +22,12 @@ from semel.errors import (
     NotFound,
     RequestTimeout,
     SemelError,
+    StoreUnavailable,
     UnsupportedMediaType,
     every_error,
 )
 
-__all__ = ["MEDIA_TYPE", "Problem", "Refused", "answer", "explain", "handle_problems", "problem_of"]
+__all__ = ["MEDIA_TYPE", "Problem", "Refused", "answer", "explain", "handle_problems", "plain_problem", "problem_of"]
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -52,8 +53,8 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """As in the header ``X-Request-ID`` and in the server's log."""
     registration_id: str | None = None
     """The registration that this is about, where one is known."""
-    errors: tuple[FieldError, ...] = ()
-    """What is wrong, field by field."""
+    errors: tuple[FieldError, ...]
+    """What is wrong, field by field; empty where it is no field."""
 
 
 class Refused(HTTPException):
@@ -92,6 +93,8 @@ def headers_of(error: SemelError) -> dict[str, str]:
     headers = {}
     if error.retry_after is not None:
         headers["retry-after"] = str(math.ceil(error.retry_after))
+    elif isinstance(error, StoreUnavailable):  # the store does not say when; it may be a moment
+        headers["retry-after"] = "1"
     if error.status == HTTPStatus.UNAUTHORIZED:
         headers["www-authenticate"] = "Bearer"
     return headers
@@ -121,8 +124,8 @@ async def _handle(request: Request, exception: Exception) -> Response:
             return answer(InvalidInput(errors=_parts_at_fault(exception)), request.scope)
         case HTTPException(status_code=status) if status in _BY_STATUS:
             return answer(_BY_STATUS[status](), request.scope, exception.headers)
-        case HTTPException():
-            return _plain(exception)
+        case HTTPException(status_code=status):
+            return plain_problem(status, str(exception.detail), exception.headers)
         case _:
             raise exception
 
@@ -133,11 +136,11 @@ def _parts_at_fault(error: RequestValidationError) -> tuple[FieldError, ...]:
     return tuple(FieldError(part, "invalid", "See /openapi.json for what is expected here") for part in parts)
 
 
-def _plain(error: HTTPException) -> Response:
-    status, detail = error.status_code, str(error.detail)
+def plain_problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Response:
+    """Return the answer for a status that no error of ours stands for."""
     title = http.client.responses.get(status, "Error")
-    problem = Problem(type="about:blank", title=title, status=status, detail=detail, code="http_error")
-    return _as_response(problem, error.headers)
+    problem = Problem(type="about:blank", title=title, status=status, detail=detail, code="http_error", errors=())
+    return _as_response(problem, headers)
 
 
 def _as_response(problem: Problem, headers: Mapping[str, str] | None) -> Response:

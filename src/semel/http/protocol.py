@@ -1,96 +1,120 @@
-"""The HTTP parser with bounds: uvicorn's waits for a head for ever, and reads one of any length into memory."""
+"""The HTTP parser with bounds: uvicorn's waits for a request for ever, and speaks plain text where it understands none.
+
+On h11, since the faster httptools takes the body of a request that offers an upgrade for the next request, reads
+trailers of any length into memory, and lets them pass for headers.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import sys
 from http import HTTPStatus
 from typing import Final
 
-import msgspec
+import h11
 from typing_extensions import override
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from semel.errors import MalformedRequest, RequestHeadTooLarge, RequestTimeout, SemelError
-from semel.http.problems import MEDIA_TYPE, problem_of
+from semel.http.edge import standing_headers
+from semel.http.problems import answer
+from semel.observe.logs import Log
+from semel.system import SystemIds
 
 __all__ = ["HEAD_LIMIT", "HEAD_SECONDS", "BoundedHttp"]
 
 HEAD_LIMIT: Final = 65_536
-"""How many bytes a request's line and headers may have; more is answered 431 (RFC 6585) and the connection closed."""
+"""How many bytes a request's line and headers may have, or its trailers; more is answered 431 (RFC 6585)."""
 HEAD_SECONDS: Final = 10.0
-"""How long they may take to arrive; then the answer is 408 (RFC 9110) and the connection closed."""
+"""How long a request's head may take to arrive, or the rest of a body that nobody waits for; then 408 (RFC 9110)."""
+
+_log = Log()
+_ids = SystemIds()
 
 
-class BoundedHttp(HttpToolsProtocol):
-    """uvicorn's protocol, which gives up on a head that does not end."""
+class BoundedHttp(H11Protocol):
+    """uvicorn's protocol, which gives up on a client that does not go on.
+
+    ``h11_max_incomplete_event_size`` of uvicorn's configuration is to be ``HEAD_LIMIT``.
+    """
 
     head_seconds: float = HEAD_SECONDS
-    _head: int | None = 0
-    """The bytes of the head so far; ``None`` while there is none on its way."""
     _deadline: asyncio.TimerHandle | None = None
+    """Set while it is the client's turn: a request in the application's hands has limits of its own."""
+    _asked: bool = False
+    """Whether anything has come since the last answer."""
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
-        self._expect_head()
+        self._watch()
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
-        self._expect_no_head()
+        self._rest()
         super().connection_lost(exc)
 
     @override
-    def on_message_begin(self) -> None:
-        self._expect_head()
-        super().on_message_begin()
-
-    @override
-    def on_headers_complete(self) -> None:
-        self._expect_no_head()
-        super().on_headers_complete()
-
-    @override
     def data_received(self, data: bytes) -> None:
+        self._asked = True
         super().data_received(data)
-        if self._head is not None:
-            self._head += len(data)
-            if self._head > HEAD_LIMIT:
-                self._end(RequestHeadTooLarge())
+        if self._answering:
+            self._rest()
+        else:
+            self._watch()
+
+    @override
+    def on_response_complete(self) -> None:
+        self._asked = False
+        super().on_response_complete()
+        if not self._answering and self.conn.trailing_data[0]:  # the beginning of the next request came along
+            self._asked = True
+            self._watch()
 
     @override
     def send_400_response(self, msg: str) -> None:
-        self._end(MalformedRequest())
+        """Answer what the parser refuses; called while its error is handled."""
+        error = sys.exc_info()[1]
+        too_long = isinstance(error, h11.RemoteProtocolError) and error.error_status_hint == RequestHeadTooLarge.status
+        self._end(RequestHeadTooLarge() if too_long else MalformedRequest())
 
-    def _expect_head(self) -> None:
-        self._expect_no_head()
-        self._head = 0
-        self._deadline = self.loop.call_later(self.head_seconds, self._late)
+    @property
+    def _answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
 
-    def _expect_no_head(self) -> None:
-        self._head = None
+    def _watch(self) -> None:
+        if self._deadline is None:
+            self._deadline = self.loop.call_later(self.head_seconds, self._late)
+
+    def _rest(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
 
     def _late(self) -> None:
-        if self._head:
+        self._deadline = None
+        if self._answering:
+            return
+        if self._asked and self.conn.their_state is h11.IDLE:
             self._end(RequestTimeout())
-        else:  # a connection opened in advance, as browsers do: it asked nothing, so nothing is said
+        else:  # a connection opened in advance, as browsers do, or one that has had its answer
             self.transport.close()
 
     def _end(self, error: SemelError) -> None:
-        """Close the connection, and say why, unless the answer to an earlier request is on its way."""
+        """Close the connection, and say why, unless an answer has begun."""
         if self.transport.is_closing():
             return
-        if self.cycle is None or self.cycle.response_complete:
-            self.transport.write(_answer(error))
+        if not (self._answering and self.cycle.response_started):
+            request_id = _ids.uuid()
+            _log.log(logging.INFO, "http.refused", {"request_id": request_id, "code": error.code})
+            self.transport.write(_as_bytes(error, request_id, self.scheme or "http"))
         self.transport.close()
 
 
-def _answer(error: SemelError) -> bytes:
-    body = msgspec.json.encode(problem_of(error))
-    head = (
-        f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}\r\n"
-        f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
-    )
-    return head.encode() + body
+def _as_bytes(error: SemelError, request_id: str, scheme: str) -> bytes:
+    response = answer(error, {"state": {"request_id": request_id}})
+    headers = [*response.raw_headers, *standing_headers(scheme, request_id), (b"connection", b"close")]
+    lines = [f"HTTP/1.1 {error.status} {HTTPStatus(error.status).phrase}".encode()]
+    lines += [name + b": " + value for name, value in dict(headers).items()]
+    return b"\r\n".join([*lines, b"", bytes(response.body)])

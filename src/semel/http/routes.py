@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 
 from starlette.routing import Route
@@ -12,8 +13,11 @@ from semel.face import Semel
 from semel.http.body import BodyLimits
 from semel.http.operations import Call, Operation
 from semel.http.problems import answer
+from semel.observe.logs import Log
 
 __all__ = ["Shortcut", "routes"]
+
+_log = Log()
 
 
 class Endpoint:
@@ -31,6 +35,8 @@ class Endpoint:
         try:
             response = await self._operation.handle(Call(self._semel, scope, receive, self._limits))
         except SemelError as error:
+            if not isinstance(error, self._operation.raises):
+                _log.log(logging.ERROR, "http.undeclared", {"route": self.path, "code": error.code})
             response = answer(error, scope)
         await response(scope, receive, send)
 

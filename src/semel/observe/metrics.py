@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Final, Literal, TypeVar
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 __all__ = ["Cells", "Metrics"]
 
@@ -26,6 +27,14 @@ class Cells(dict[tuple[str, ...], M]):
         part: M = self._metric.labels(*values)
         self[values] = part
         return part
+
+
+def _forget_the_dead(directory: Path) -> None:
+    """Take a worker that was killed out of what is summed over the living: nobody else tells that it is gone."""
+    for file in directory.glob("gauge_live*_*.db"):
+        process = int(file.stem.rpartition("_")[2])
+        if not Path("/proc", str(process)).exists():
+            mark_process_dead(process, str(directory))  # type: ignore[no-untyped-call]
 
 
 class Metrics:
@@ -49,8 +58,10 @@ class Metrics:
 
     def text(self) -> bytes:
         """Return all metrics in Prometheus' text format; where ``PROMETHEUS_MULTIPROC_DIR`` is set, of all workers."""
-        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        directory = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+        if directory is None:
             return generate_latest(self.registry)
+        _forget_the_dead(Path(directory))
         everywhere = CollectorRegistry()
         MultiProcessCollector(everywhere)  # type: ignore[no-untyped-call]
         return generate_latest(everywhere)

@@ -28,6 +28,9 @@ __all__ = [
 BUSY_SECONDS: Final = 5.0
 """How long to wait for another process that has the file locked."""
 
+_A_FILE: Final = (
+    "A SQLite database is a file: give sqlite:///relative/path.db or sqlite:////absolute/path.db, and no more."
+)
 _STRICT_TABLES: Final = (3, 37, 0)
 _PASSING: Final = frozenset(
     {
@@ -56,12 +59,13 @@ def database_path(url: str) -> Path:
     Raises ``ConfigurationInvalid`` for anything else, a database in memory included: a second process, or the next
     start, would find another one.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ConfigurationInvalid(_A_FILE) from None
     path = unquote(parts.path).removeprefix("/")
     if parts.scheme != "sqlite" or parts.netloc or parts.query or parts.fragment or path in {"", ":memory:"}:
-        raise ConfigurationInvalid(
-            "A SQLite database is a file: give sqlite:///relative/path.db or sqlite:////absolute/path.db, and no more."
-        )
+        raise ConfigurationInvalid(_A_FILE)
     return Path(path)
 
 

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parent.parent
 EXTRA_OF = {
     "semel.http": "server",
     "semel.stores.postgres": "postgres",
+    "semel.stores.postgres_connect": "postgres",
     "semel.stores.postgres_errors": "postgres",
     "semel.stores.postgres_migrate": "postgres",
     "semel.stores.postgres_steps": "postgres",

@@ -1,8 +1,9 @@
 """What the tests of the PostgreSQL store share."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -37,6 +38,13 @@ async def opened(url: str, also: Also | None = None, **parameters: object) -> As
         yield store
     finally:
         await store.close()
+
+
+@contextmanager
+def silent_host() -> Iterator[str]:
+    """Yield host and port of a listener whose system takes connections, and which never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
 
 
 @asynccontextmanager

@@ -21,10 +21,11 @@ from semel.errors import ConfigurationInvalid, StoreRejected, StoreUnavailable
 from semel.model import RECORD_TYPES
 from semel.stores.migrate import Migrated, migrate
 from semel.stores.migrations.steps import config_of
-from semel.stores.postgres_migrate import engine
+from semel.stores.postgres_migrate import LOCK, engine, migrate_server
 from semel.stores.postgres_url import parse_url
 from semel.stores.schema import REVISION, SCHEMA, VERSION_TABLE, declare, is_semel_table, version_table
 from tests.services import PostgresServer, free_port
+from tests.stores.postgres_parts import connected
 
 T = TypeVar("T")
 NewDatabase = Callable[[], str]
@@ -205,6 +206,39 @@ async def test_a_server_that_is_down_is_said_to_be() -> None:
     """Nothing listens at the port."""
     with pytest.raises(StoreUnavailable):
         await migrate(f"postgresql://semel@127.0.0.1:{free_port()}/semel")
+
+
+@pytest.mark.parametrize("change", ["dbname=nowhere", "password=wrong", "user=nobody"])
+async def test_what_the_settings_can_mend_is_said_as_at_a_start(postgres_database: str, change: str) -> None:
+    """A database, a password or a role that is not there is no passing trouble."""
+    with pytest.raises(ConfigurationInvalid, match="user, password, database or options"):
+        await migrate(f"{postgres_database}?{change}")
+
+
+async def test_a_server_that_takes_no_writes_is_said_to_be(postgres_database: str) -> None:
+    """As at a start: another host may, or this one a moment later."""
+    with pytest.raises(StoreUnavailable, match="takes writes"):
+        await migrate(f"{postgres_database}?options=-c%20default_transaction_read_only=on")
+
+
+async def test_the_urls_options_hold_for_migrations(postgres_database: str) -> None:
+    """And the name under which the server knows us."""
+    asked = text("SELECT current_setting('search_path'), current_setting('application_name')")
+    url = f"{postgres_database}?options=-c%20search_path=shop&application_name=shop"
+    assert await work_on(url, lambda connection: tuple(connection.execute(asked).one())) == ("shop", "shop")
+
+
+async def test_a_lock_that_somebody_keeps_is_not_waited_for_for_ever(postgres_database: str) -> None:
+    """Neither that of migrations nor one on a table: it gives up, and leaves all as it was."""
+    async with connected(postgres_database) as other:
+        await other.execute("SELECT pg_advisory_lock($1)", LOCK)
+        with pytest.raises(StoreUnavailable, match="55P03"):
+            await migrate_server(parse_url(postgres_database), lock_seconds=0.05)
+    assert await migrate(postgres_database) == Migrated(None, REVISION)
+    async with connected(postgres_database) as other, other.transaction():
+        await other.execute("LOCK TABLE semel.alembic_version")
+        with pytest.raises(StoreUnavailable, match="55P03"):
+            await migrate_server(parse_url(postgres_database), lock_seconds=0.05)
 
 
 async def test_a_directory_that_is_missing_is_said_to_be(tmp_path: Path) -> None:

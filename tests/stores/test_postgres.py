@@ -1,5 +1,6 @@
 """What the PostgreSQL store says to its server, and what it asks of it before it starts."""
 
+import asyncio
 import secrets
 from datetime import UTC, timedelta
 from typing import Any
@@ -16,7 +17,7 @@ from semel.testing.store_contract.samples import identity, key, registration
 from tests.docs.how_to import HowTo
 from tests.proxy import Proxy
 from tests.services import free_port, pgbouncer
-from tests.stores.postgres_parts import connected, opened, sign_up
+from tests.stores.postgres_parts import connected, opened, sign_up, silent_host
 
 IDS = SequentialIds("postgres")
 
@@ -240,6 +241,34 @@ async def test_the_first_host_that_takes_writes_is_used(postgres_url: str) -> No
     login, _, place = postgres_url.removeprefix("postgresql://").rpartition("@")
     async with opened(f"postgres://{login}@127.0.0.1:{free_port()},{place}") as store:
         await store.commit(sign_up(IDS), IDS.token())
+
+
+async def test_a_host_that_says_nothing_is_passed_over(postgres_url: str) -> None:
+    """Each has the time-out to itself; the one that is left must take writes all the same."""
+    login, _, place = postgres_url.removeprefix("postgresql://").rpartition("@")
+    with silent_host() as silent:
+        url = f"postgresql://{login}@{silent},{place}"
+        async with opened(url, connect_timeout=1) as store:
+            await store.commit(sign_up(IDS), IDS.token())
+        with pytest.raises(StoreUnavailable, match="takes writes"):
+            async with opened(url, connect_timeout=1, options="-c default_transaction_read_only=on"):
+                pass
+
+
+async def test_the_only_host_is_not_waited_for_for_ever() -> None:
+    """But for as long as the URL says."""
+    with silent_host() as silent, pytest.raises(StoreUnavailable, match="TimeoutError"):
+        async with asyncio.timeout(30), opened(f"postgresql://{silent}", connect_timeout=1):
+            pass
+
+
+@pytest.mark.parametrize(("given", "name"), [({}, "semel"), ({"application_name": "shop"}, "shop")])
+async def test_the_server_is_told_who_asks(postgres_url: str, given: dict[str, Any], name: str) -> None:
+    """For whoever looks at its activity."""
+    async with opened(postgres_url, **given) as store, connected(postgres_url) as observer:
+        await store.ping()
+        others = "SELECT application_name FROM pg_stat_activity WHERE datname = current_database() AND pid <> $1"
+        assert await observer.fetchval(others, observer.get_server_pid()) == name
 
 
 async def test_a_row_is_part_of_the_same_round_trip(any_url: str, postgres_url: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import nullcontext, suppress
 from typing import Any, TypeAlias, cast
 from uuid import UUID
 
@@ -11,7 +12,14 @@ from sqlalchemy import Boolean, ClauseElement, Column, MetaData, Table, Text, Uu
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from semel.errors import ApplicationRefused, CommitUnknown, ConfigurationInvalid, StoreRejected, WriteRefused
+from semel.errors import (
+    ApplicationRefused,
+    CommitUnknown,
+    ConfigurationInvalid,
+    StoreRejected,
+    StoreUnavailable,
+    WriteRefused,
+)
 from semel.model import Account
 from semel.ports import Also, Insert, Row
 from semel.stores.postgres import PostgresStore
@@ -301,7 +309,7 @@ async def test_a_lost_answer_to_the_commit_of_a_callback_is_unknown(postgres_url
 
 
 async def test_a_callback_that_never_ends_is_not_waited_for(postgres_url: str, database: Connection) -> None:
-    """The transaction is given up with its connection."""
+    """The transaction is given up with its connection; it is known that nothing came of it, so nobody tries again."""
 
     async def callback(connection: Connection, account: Account) -> None:
         await plain_sql(connection, account)
@@ -309,9 +317,86 @@ async def test_a_callback_that_never_ends_is_not_waited_for(postgres_url: str, d
 
     async with opened(postgres_url, also=callback, statement_timeout=50) as store:
         writes, account = made("a@example.org")
-        with pytest.raises(CommitUnknown):
+        with pytest.raises(StoreUnavailable, match="too long"):
             await store.commit(writes, IDS.token())
         await nothing_is_left(store, database, account)
+
+
+async def test_a_transaction_of_a_callback_is_a_savepoint(any_url: str, database: Connection) -> None:
+    """On the same connection as often as it likes: what it takes back is not there, the account is."""
+
+    async def callback(connection: Connection, account: Account) -> None:
+        async with connection.transaction():
+            await plain_sql(connection, account)
+        with suppress(LookupError):
+            async with connection.transaction():
+                await connection.execute("DELETE FROM public.profiles")
+                raise LookupError
+
+    async with opened(any_url, also=callback, pool_size=1) as store:
+        for name in ("a@example.org", "b@example.org"):
+            await store.commit(made(name)[0], IDS.token())
+    assert await database.fetchval("SELECT count(*) FROM public.profiles") == 2
+
+
+async def test_a_callback_costs_no_more_round_trips_than_its_steps(any_url: str, database: Connection) -> None:
+    """BEGIN, our statement, its own, COMMIT, once a connection has met them."""
+    assert await database.fetchval("SELECT count(*) FROM public.profiles") == 0
+
+    async def callback(connection: Connection, _: Account) -> None:
+        await connection.execute("INSERT INTO public.profiles (id, role) VALUES (gen_random_uuid(), 'Creator')")
+
+    async with Proxy.before(any_url) as proxy, opened(proxy.through(any_url), also=callback) as store:
+        await store.commit(made("a@example.org")[0], IDS.token())
+        before = proxy.round_trips
+        await store.commit(made("b@example.org")[0], IDS.token())
+        assert proxy.round_trips == before + 4
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+async def test_what_a_callback_does_to_its_session_ends_with_it(
+    postgres_url: str,
+    database: Connection,
+    refuses: bool,  # noqa: FBT001
+) -> None:
+    """Settings, a role, a lock and a temporary table: the next one on the connection meets nothing of them."""
+    found: list[tuple[object, ...]] = []
+    look = """SELECT current_setting('statement_timeout'), current_setting('search_path'), current_user,
+        to_regclass('pg_temp.mine'), (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory')"""
+
+    async def callback(connection: Connection, _: Account) -> None:
+        found.append(tuple(await connection.fetchrow(look) or ()))
+        await connection.execute("SELECT pg_advisory_lock(1); CREATE TEMP TABLE mine (id int)")
+        await connection.execute("SET statement_timeout = 0; SET search_path = nowhere; SET ROLE pg_monitor")
+        if refuses:
+            raise LookupError
+
+    async with opened(postgres_url, also=callback, pool_size=1) as store:
+        for name in ("a@example.org", "b@example.org"):
+            with pytest.raises(ApplicationRefused) if refuses else nullcontext():
+                await store.commit(made(name)[0], IDS.token())
+    assert found[0] == found[1]
+    assert await database.fetchval("SELECT count(*) FROM semel.accounts") == (0 if refuses else 2)
+
+
+async def test_a_constraint_that_waits_for_the_end_meets_the_callbacks_settings(
+    postgres_url: str, database: Connection
+) -> None:
+    """A trigger that is put off to the end may ask who it is that writes."""
+    await database.execute("""
+        CREATE FUNCTION public.ask() RETURNS trigger LANGUAGE plpgsql AS
+        'BEGIN PERFORM 1 / (current_setting(''app.who'') = ''ada'')::int; RETURN NULL; END';
+        CREATE CONSTRAINT TRIGGER ask AFTER INSERT ON public.profiles DEFERRABLE INITIALLY DEFERRED
+        FOR EACH ROW EXECUTE FUNCTION public.ask();
+    """)
+
+    async def callback(connection: Connection, account: Account) -> None:
+        await connection.execute("SET LOCAL app.who = 'ada'")
+        await plain_sql(connection, account)
+
+    async with opened(postgres_url, also=callback) as store:
+        await store.commit(made("a@example.org")[0], IDS.token())
+    assert await database.fetchval("SELECT count(*) FROM public.profiles") == 1
 
 
 @pytest.mark.parametrize("also", [ROW, plain_sql], ids=["row", "plain_sql"])

@@ -3,7 +3,6 @@
 import asyncio
 import traceback
 
-import asyncpg
 import pytest
 
 from semel.errors import (
@@ -15,7 +14,9 @@ from semel.errors import (
 )
 from semel.model import Account, KeyRecord
 from semel.ports import Insert, Replace
+from semel.stores.postgres_connect import connect
 from semel.stores.postgres_pool import Pool, Session
+from semel.stores.postgres_url import parse_url
 from semel.testing.clock import SequentialIds
 from semel.testing.store_contract.samples import identity, key
 from tests.proxy import Proxy
@@ -174,7 +175,7 @@ async def test_a_commit_under_way_outlives_the_store_and_its_connection_does_not
 
 async def test_a_request_waits_for_a_connection_but_not_for_ever(postgres_url: str) -> None:
     """Then it fails, where it would only pile up; the next one that finds room is served."""
-    pool = Pool(lambda: asyncpg.connect(postgres_url), 1, wait_seconds=0.05)
+    pool = Pool(lambda: connect(parse_url(postgres_url)), 1, wait_seconds=0.05)
 
     async def ask(session: Session) -> object:
         return await session.fetch("SELECT 1", (), 5)

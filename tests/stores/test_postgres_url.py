@@ -56,7 +56,23 @@ def test_every_mode_of_tls_is_passed_on(mode: str, tmp_path: Path) -> None:
     root.touch()
     url = parse_url(f"postgresql://db?sslmode={mode}&sslrootcert={root}")
     assert url.tls == {"sslmode": mode, "sslrootcert": str(root)}
-    assert f"sslmode={mode}" in url.connect_arguments()["dsn"]
+    assert f"sslmode={mode}" in url.connect_arguments(*url.addresses())["dsn"]
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("postgresql://a:1,b/shop", [("a", 1), ("b", 5432)]),
+        ("postgresql:///shop", [("one", None), ("::1", None)]),
+        ("postgresql:///shop?port=7", [("one", 7), ("::1", 7)]),
+    ],
+)
+def test_hosts_are_tried_one_by_one(url: str, expected: list[tuple[str, int]], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the URL, else those of the environment, each with its port."""
+    monkeypatch.setenv("PGHOST", "one,::1")
+    assert parse_url(url).addresses() == expected
+    monkeypatch.delenv("PGHOST")
+    assert parse_url("postgresql:///shop?port=7").addresses() == [(None, 7)]
 
 
 REFUSED = [

@@ -20,6 +20,7 @@ from semel.errors import ConfigurationInvalid, InvalidInput, StoreRejected
 from semel.model import Key, Record
 from semel.ports import Also, ApplicationCallback, Page, Ref, Row, Write, in_order
 from semel.stores.codec import Codecs
+from semel.stores.postgres_connect import Connection, connect
 from semel.stores.postgres_errors import (
     DRIVER_ERRORS,
     UNDECLARED_POOLER,
@@ -46,7 +47,6 @@ _WAIT_SECONDS: Final = 3.0
 """How long a request waits for a connection to come free."""
 _MARGIN_SECONDS: Final = 2.0
 """How long beyond the server's own time-out an answer is waited for."""
-_DRIVER_STATEMENTS_KEPT: Final = 100
 
 _ABOUT: Final = "SELECT pg_backend_pid(), setting::int FROM pg_settings WHERE name = 'statement_timeout'"
 _UNBOUNDED: Final = (
@@ -81,7 +81,7 @@ class PostgresStore:
         self._seconds: Final = target.statement_timeout / 1000 + _MARGIN_SECONDS
         self._plain: Final = Statements(target.schema)
         self._whole: Final = Statements(target.schema, row) if row else None
-        self._steps: Final = Steps(callback, self._seconds) if callback else None
+        self._steps: Final = Steps(callback, self._seconds, pooled=target.pooled) if callback else None
         self._codecs: Final = Codecs(moments_as_text=False)
         self._pool: Final = Pool(self._connect, target.pool_size, _WAIT_SECONDS)
 
@@ -149,19 +149,10 @@ class PostgresStore:
     def _record(self, kind: type[R], values: str) -> R:
         return self._codecs[kind].record(_values(values))
 
-    async def _connect(self) -> asyncpg.Connection[Any]:
+    async def _connect(self) -> Connection:
         target = self._target
-        settings = {"application_name": "semel", "timezone": "UTC", **target.startup}
-        if not target.pooled:
-            settings["statement_timeout"] = str(target.statement_timeout)
-            settings["lock_timeout"] = str(target.lock_timeout)
-        connection: asyncpg.Connection[Any] = await asyncpg.connect(
-            **target.connect_arguments(),
-            server_settings=settings,
-            statement_cache_size=0 if target.pooled else _DRIVER_STATEMENTS_KEPT,
-            max_cached_statement_lifetime=0,
-        )
-        return connection
+        bounds = {"statement_timeout": str(target.statement_timeout), "lock_timeout": str(target.lock_timeout)}
+        return await connect(target, {} if target.pooled else bounds)
 
     async def _check(self, session: Session) -> None:
         ((process, bound),) = await session.fetch(_ABOUT, (), self._seconds)

@@ -108,6 +108,8 @@ def read_error(error: Exception) -> StoreError:
 
 def connect_error(error: Exception) -> StoreUnavailable:
     """Return the error of a connection that could not be made, for whatever reason."""
+    if isinstance(error, asyncpg.TargetServerAttributeNotMatched):
+        return StoreUnavailable("No host of the database takes writes.")
     return StoreUnavailable(f"The database cannot be reached ({_name(error)}).")
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
+from msgspec.structs import replace
 from sqlalchemy import inspect, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -12,35 +14,44 @@ from sqlalchemy.schema import CreateSchema
 
 from semel.errors import SemelError
 from semel.stores.migrations.steps import LOCK_SECONDS, Migrated, upgrade
+from semel.stores.postgres_connect import Connection, connect
 from semel.stores.postgres_errors import DRIVER_ERRORS, read_error, start_error
 from semel.stores.postgres_url import PostgresUrl
 
-__all__ = ["engine", "migrate_server"]
+__all__ = ["LOCK", "engine", "migrate_server"]
 
-_LOCK: Final = int.from_bytes(b"semel", "big")
+LOCK: Final = int.from_bytes(b"semel", "big")
 """The number of the advisory lock, one for each database."""
 
 
 def engine(url: PostgresUrl) -> AsyncEngine:
     """Return an engine that keeps no connection and prepares nothing by name, so that a pooler may stand between."""
-    unnamed = {"statement_cache_size": 0, "prepared_statement_cache_size": 0, "prepared_statement_name_func": str}
-    arguments = {**url.connect_arguments(), **unnamed}
+    unnamed = {"prepared_statement_cache_size": 0, "prepared_statement_name_func": str}
+    arguments = {**unnamed, "async_creator_fn": partial(_opened, url)}
     return create_async_engine("postgresql+asyncpg://", connect_args=arguments, poolclass=NullPool)
 
 
-async def migrate_server(url: PostgresUrl) -> Migrated:
-    """See ``semel.stores.migrate.migrate``."""
+async def migrate_server(url: PostgresUrl, lock_seconds: float = LOCK_SECONDS) -> Migrated:
+    """See ``semel.stores.migrate.migrate``. ``lock_seconds`` bounds the wait for others that migrate as well."""
     try:
         async with engine(url).begin() as connection:
-            await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-            await connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
+            await connection.execute(text(f"SET LOCAL lock_timeout = {lock_seconds * 1000:.0f}"))
+            await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
             if not await connection.run_sync(lambda sync: inspect(sync).has_schema(url.schema)):
                 await connection.execute(CreateSchema(url.schema))
             return await connection.run_sync(upgrade, url.schema)
     except DBAPIError as error:
         raise _met(error) from error
     except DRIVER_ERRORS as error:
-        raise start_error(error) from error
+        raise read_error(error) from error
+
+
+async def _opened(url: PostgresUrl, **_: object) -> Connection:
+    """Open a connection for SQLAlchemy, whose own arguments would name what the URL names."""
+    try:
+        return await connect(replace(url, pooled=True))  # as behind a pooler, whether one is there or not
+    except DRIVER_ERRORS as error:
+        raise start_error(error) from None
 
 
 def _met(error: DBAPIError) -> SemelError:

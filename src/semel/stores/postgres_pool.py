@@ -16,6 +16,7 @@ import asyncpg
 from asyncpg.prepared_stmt import PreparedStatement
 
 from semel.errors import SemelError, StoreUnavailable
+from semel.stores.postgres_connect import Connection
 from semel.stores.postgres_errors import DRIVER_ERRORS, connect_error
 
 __all__ = ["Pool", "Session"]
@@ -31,7 +32,7 @@ _CLOSE_SECONDS: Final = 5.0
 class Session:
     """An open connection and the statements prepared on it."""
 
-    def __init__(self, connection: asyncpg.Connection[Any]) -> None:
+    def __init__(self, connection: Connection) -> None:
         self.connection: Final = connection
         self.idle_since = 0.0
         self._prepared: Final[dict[str, PreparedStatement[Any]]] = {}
@@ -49,9 +50,7 @@ class Session:
 class Pool:
     """At most ``size`` connections, opened when they are needed; the one used last is lent first."""
 
-    def __init__(
-        self, connect: Callable[[], Awaitable[asyncpg.Connection[Any]]], size: int, wait_seconds: float
-    ) -> None:
+    def __init__(self, connect: Callable[[], Awaitable[Connection]], size: int, wait_seconds: float) -> None:
         self._connect: Final = connect
         self._wait_seconds: Final = wait_seconds
         self._places: Final = asyncio.Semaphore(size)

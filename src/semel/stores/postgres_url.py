@@ -9,10 +9,12 @@ password.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
+from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import SplitResult, parse_qsl, unquote, urlencode, urlsplit
 
 import msgspec
@@ -21,7 +23,7 @@ from semel.errors import ConfigurationInvalid
 from semel.model import Secret
 from semel.stores.schema import SCHEMA
 
-__all__ = ["PostgresUrl", "parse_url"]
+__all__ = ["Address", "PostgresUrl", "parse_url"]
 
 _SCHEMES: Final = frozenset({"postgres", "postgresql", "postgresql+asyncpg"})
 _DEFAULT_PORT: Final = 5432
@@ -49,6 +51,13 @@ _PORT: Final = re.compile(r"[0-9]{0,5}")
 _ADDRESS: Final = re.compile(r"(?:\[(?P<six>[0-9a-fA-F:.]+(?:%\w+)?)\]|(?P<host>[^:\[\]]*))(?::(?P<port>[0-9]*))?")
 
 
+class Address(NamedTuple):
+    """One host; ``None`` for what the driver takes where nothing is said."""
+
+    host: str | None
+    port: int | None
+
+
 class PostgresUrl(msgspec.Struct, frozen=True, kw_only=True):
     """Where the database is and how to speak to it. Its repr shows no password."""
 
@@ -70,19 +79,25 @@ class PostgresUrl(msgspec.Struct, frozen=True, kw_only=True):
     pool_size: int = _NUMBERS["pool_size"]
     """How many connections at most."""
     connect_timeout: float = _NUMBERS["connect_timeout"]
-    """In seconds, for all hosts together."""
+    """In seconds, for each host."""
     statement_timeout: int = _NUMBERS["statement_timeout"]
     """In milliseconds, as PostgreSQL has it: how late, at most, a commit whose answer was lost can still land."""
     lock_timeout: int = _NUMBERS["lock_timeout"]
     """In milliseconds, as PostgreSQL has it."""
 
-    def connect_arguments(self) -> dict[str, Any]:
+    def addresses(self) -> list[Address]:
+        """Return the hosts to try, in this order: one at least."""
+        hosts = self.hosts or tuple(filter(None, os.environ.get("PGHOST", "").split(",")))
+        ports = self.ports if len(self.ports) == len(hosts) else self.ports[:1] * len(hosts)
+        return [Address(*one) for one in zip_longest(hosts, ports)] or [Address(None, next(iter(self.ports), None))]
+
+    def connect_arguments(self, address: Address) -> dict[str, Any]:
         """Return the arguments of ``asyncpg.connect`` that say where and how; what a session is set to comes beside."""
         return {
             # asyncpg takes the files of TLS from a URL alone.
             "dsn": f"postgresql://?{urlencode(self.tls)}" if self.tls else None,
-            "host": list(self.hosts) or None,
-            "port": list(self.ports) or None,
+            "host": address.host,
+            "port": address.port,
             "user": self.user,
             "password": self.password.reveal() if self.password else None,
             "database": self.database,

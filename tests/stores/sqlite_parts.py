@@ -12,7 +12,7 @@ from semel.stores.sqlite import SqliteStore, open_sqlite
 from semel.stores.sqlite_file import connect
 from semel.testing.clock import SequentialIds
 
-__all__ = ["altered", "missing", "opened", "together"]
+__all__ = ["altered", "files_in", "files_open", "missing", "opened", "together"]
 
 IDS = SequentialIds("together")
 
@@ -43,3 +43,13 @@ async def missing(store: Store, *commits: Sequence[Write]) -> list[Record]:
     """Return the records of these commits that are not there."""
     records = [write.record for writes in commits for write in writes]
     return [record for record in records if await store.get(type(record), record.key) is None]
+
+
+def files_in(directory: Path) -> set[str]:
+    return {each.name for each in directory.iterdir()}
+
+
+def files_open(directory: Path) -> list[Path]:
+    """Return the files in the directory that this process has open."""
+    descriptors = [link.resolve() for link in Path("/proc/self/fd").iterdir()]
+    return [each for each in descriptors if each.is_relative_to(directory)]

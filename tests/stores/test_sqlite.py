@@ -1,7 +1,6 @@
 """The SQLite store beyond the contract: its groups, its faults, its end."""
 
 import asyncio
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -13,7 +12,6 @@ import pytest
 
 from semel.errors import (
     CommitUnknown,
-    ConfigurationInvalid,
     InvalidInput,
     StoreRejected,
     StoreUnavailable,
@@ -23,12 +21,12 @@ from semel.model import Account, Identifier, Identity, KeyRecord, SessionFamily
 from semel.ports import Delete, Insert, Replace, Write
 from semel.stores.schema import ACCOUNT_IDENTITY, IDENTIFIER_ACCOUNT, SESSION_ACCOUNT
 from semel.stores.sqlite import SqliteStore, open_sqlite
-from semel.stores.sqlite_file import Place, connect, database_path, require_version
+from semel.stores.sqlite_file import Place, connect
 from semel.stores.sqlite_worker import Worker
 from semel.testing.clock import SequentialIds
 from semel.testing.store_contract.samples import filled, identifier, key, registration
 from tests.stores.postgres_parts import sign_up
-from tests.stores.sqlite_parts import altered, missing, opened, together
+from tests.stores.sqlite_parts import altered, files_in, files_open, missing, opened, together
 
 IDS = SequentialIds("sqlite")
 
@@ -356,16 +354,6 @@ async def test_closing_leaves_no_thread_and_no_file(path: Path) -> None:
         await store.commit(writes, IDS.token())
 
 
-def files_in(directory: Path) -> set[str]:
-    return {each.name for each in directory.iterdir()}
-
-
-def files_open(directory: Path) -> list[Path]:
-    """Return the files in the directory that this process has open."""
-    descriptors = [link.resolve() for link in Path("/proc/self/fd").iterdir()]
-    return [each for each in descriptors if each.is_relative_to(directory)]
-
-
 async def test_an_error_nobody_foresaw_reaches_its_callers_and_the_thread_lives_on() -> None:
     """An error of the program is seen where it is waited for, and does not hang whoever comes next."""
     ended = threading.Event()
@@ -375,6 +363,13 @@ async def test_an_error_nobody_foresaw_reaches_its_callers_and_the_thread_lives_
     assert await worker.do(1) is None
     await worker.close()
     assert ended.is_set()
+
+
+async def test_the_readers_connection_writes_nothing(path: Path) -> None:
+    """Whatever it may come to be asked."""
+    async with opened(path) as store:
+        with pytest.raises(StoreRejected, match="READONLY"):
+            await store._ask(lambda connection: connection.execute("DELETE FROM semel_keys"))  # noqa: SLF001 - the port asks for no write
 
 
 async def test_the_time_is_the_files_and_asks_the_file(store: SqliteStore, path: Path) -> None:
@@ -403,67 +398,3 @@ def test_what_is_acknowledged_survives_a_power_cut(path: Path) -> None:
 
 
 SETTINGS = {"synchronous": 2, "foreign_keys": 1, "journal_mode": "wal"}
-
-
-@pytest.mark.parametrize("stored", [None, "0000", "9999"])
-async def test_another_revision_stops_the_start(stored: str | None, path: Path) -> None:
-    """By one clear line, and nothing stays open."""
-    with altered(path) as connection:
-        connection.execute("DELETE FROM semel_alembic_version")
-        if stored is not None:
-            connection.execute("INSERT INTO semel_alembic_version VALUES (?)", (stored,))
-    with pytest.raises(ConfigurationInvalid, match="semel migrate"):
-        await open_sqlite(f"sqlite:///{path}")
-    assert not files_open(path.parent)
-
-
-async def test_a_file_that_was_never_migrated_stops_the_start(tmp_path: Path) -> None:
-    """Whether it is missing, which does not make it, or another program's."""
-    with pytest.raises(ConfigurationInvalid, match="semel migrate"):
-        await open_sqlite(f"sqlite:///{tmp_path}/none.db")
-    assert not files_in(tmp_path)
-    sqlite3.connect(tmp_path / "other.db").close()
-    with pytest.raises(ConfigurationInvalid, match="semel migrate"):
-        await open_sqlite(f"sqlite:///{tmp_path}/other.db")
-
-
-async def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None:
-    """Nothing of it is changed."""
-    (tmp_path / "letter.txt").write_text("Dear Ada, " * 1000)
-    with pytest.raises(StoreUnavailable):
-        await open_sqlite(f"sqlite:///{tmp_path}/letter.txt")
-    assert (tmp_path / "letter.txt").read_text() == "Dear Ada, " * 1000
-
-
-def test_an_old_sqlite_stops_the_start() -> None:
-    """Its version and the one to install are named."""
-    require_version((3, 37, 0))
-    with pytest.raises(ConfigurationInvalid, match=r"3\.36\.1.*3\.37"):
-        require_version((3, 36, 1))
-
-
-@pytest.mark.parametrize(
-    ("url", "path"),
-    [("sqlite:///a/b.db", "a/b.db"), ("sqlite:////a/b.db", "/a/b.db"), ("sqlite:///a%20b.db", "a b.db")],
-)
-def test_a_url_names_a_file(url: str, path: str) -> None:
-    """Relative with three slashes, absolute with four."""
-    assert database_path(url) == Path(path)
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "sqlite://",
-        "sqlite:///",
-        "sqlite:///:memory:",
-        "sqlite://a.db",
-        "sqlite:///a.db?mode=ro",
-        "sqlite:///a.db#b",
-        "a.db",
-    ],
-)
-def test_a_url_that_names_no_file_is_refused(url: str) -> None:
-    """A database in memory is another one for every process and every start."""
-    with pytest.raises(ConfigurationInvalid, match="sqlite:///"):
-        database_path(url)

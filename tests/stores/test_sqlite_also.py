@@ -166,13 +166,37 @@ def commits_by_script(connection: sqlite3.Connection) -> None:
     connection.executescript("SELECT 1")
 
 
+def begins_our_savepoint(connection: sqlite3.Connection) -> None:
+    connection.execute("SAVEPOINT semel")
+    raise LookupError
+
+
+def goes_back_to_our_savepoint(connection: sqlite3.Connection) -> None:
+    connection.execute("ROLLBACK TO Semel")
+
+
+def releases_our_savepoint(connection: sqlite3.Connection) -> None:
+    connection.execute('RELEASE "semel"')
+
+
 def raises(_: sqlite3.Connection) -> None:
     message = "no more people"
     raise LookupError(message)
 
 
 @pytest.mark.parametrize(
-    "harm", [commits, rolls_back, commits_by_statement, commits_by_context, commits_by_script, raises]
+    "harm",
+    [
+        commits,
+        rolls_back,
+        commits_by_statement,
+        commits_by_context,
+        commits_by_script,
+        begins_our_savepoint,
+        goes_back_to_our_savepoint,
+        releases_our_savepoint,
+        raises,
+    ],
 )
 async def test_a_callback_harms_no_neighbour(harm: Callable[[sqlite3.Connection], None], path: Path) -> None:
     """It can neither end the transaction of the group nor leave anything behind when it fails."""
@@ -192,6 +216,31 @@ async def test_a_callback_harms_no_neighbour(harm: Callable[[sqlite3.Connection]
         assert len(await missing(store, *good, bad)) == len(bad)
         assert store.groups == 2
     assert [row[3] for row in rows(path)] == ["Creator"] * 3
+
+
+async def test_a_callback_has_savepoints_of_its_own(path: Path) -> None:
+    """What it takes back is not there, the account is."""
+
+    def also(connection: sqlite3.Connection, account: Account) -> None:
+        plain_sql(connection, account)
+        connection.execute("SAVEPOINT mine")
+        connection.execute("DELETE FROM profiles")
+        connection.execute("ROLLBACK TO mine")
+
+    async with opened(path, also) as store:
+        assert await together(store, sign_up(IDS), sign_up(IDS)) == [None, None]
+    assert len(rows(path)) == 2
+
+
+async def test_what_a_callback_returns_is_nobodys_concern(path: Path) -> None:
+    """As on PostgreSQL: a function may be of use for something else as well."""
+
+    def also(connection: sqlite3.Connection, account: Account) -> Any:  # noqa: ANN401 - whatever it likes
+        plain_sql(connection, account)
+        return connection.total_changes
+
+    async with opened(path, also) as store:
+        assert await together(store, sign_up(IDS)) == [None]
 
 
 async def test_trouble_with_the_file_is_not_the_applications_refusal(path: Path) -> None:
@@ -233,7 +282,7 @@ async def test_what_cannot_work_stops_the_start(also: Also, named: str, path: Pa
 
 
 async def test_a_function_that_hides_a_coroutine_is_refused(path: Path) -> None:
-    """What it returns would never run."""
+    """What it returns would never run; the refusal says why."""
     made: list[Any] = []
 
     def also(connection: sqlite3.Connection, account: Account) -> Any:  # noqa: ANN401 - a coroutine
@@ -243,5 +292,5 @@ async def test_a_function_that_hides_a_coroutine_is_refused(path: Path) -> None:
     async with opened(path, also) as store:
         (refused,) = await together(store, sign_up(IDS))
     assert isinstance(refused, ApplicationRefused)
-    assert [inspect.getcoroutinestate(each) for each in made] == [inspect.CORO_CREATED]
-    made[0].close()
+    assert "awaitable" in refused.detail
+    assert [inspect.getcoroutinestate(each) for each in made] == [inspect.CORO_CLOSED]

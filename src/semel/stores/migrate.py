@@ -7,7 +7,6 @@ wait for it and find nothing left to do.
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import threading
 from contextlib import closing
 from pathlib import Path
@@ -21,7 +20,7 @@ from semel.errors import ConfigurationInvalid
 from semel.stores.migrations.steps import LOCK_SECONDS, Migrated, upgrade
 from semel.stores.postgres_url import parse_url
 from semel.stores.schema import REVISION
-from semel.stores.sqlite_file import as_store_error, connect, database_path, stored_revision, use_wal
+from semel.stores.sqlite_file import as_store_error, connect, database_path, opening, stored_revision, use_wal
 
 __all__ = ["Migrated", "migrate"]
 
@@ -49,18 +48,23 @@ def _migrate(url: str) -> Migrated:
 
 
 def _migrate_file(path: Path) -> Migrated:
-    if not path.parent.is_dir():
-        raise ConfigurationInvalid("The SQLite file's directory does not exist: make it, then run `semel migrate`.")
     try:
-        with closing(connect(path, create=True, busy_seconds=LOCK_SECONDS)) as file:
-            if stored_revision(file) == REVISION:
-                return Migrated(REVISION, REVISION)
-            use_wal(file)
-            engine = create_engine("sqlite://", creator=lambda: file, poolclass=StaticPool)
-            with engine.begin() as connection:
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-                return upgrade(connection, None)
+        with opening():
+            if not path.parent.is_dir():
+                raise ConfigurationInvalid(
+                    "The SQLite file's directory does not exist: make it, then run `semel migrate`."
+                )
+            return _upgraded(path)
     except DBAPIError as error:
         raise as_store_error(error.orig or error) from error
-    except sqlite3.Error as error:
-        raise as_store_error(error) from error
+
+
+def _upgraded(path: Path) -> Migrated:
+    with closing(connect(path, create=True, busy_seconds=LOCK_SECONDS)) as file:
+        if stored_revision(file) == REVISION:
+            return Migrated(REVISION, REVISION)
+        use_wal(file)
+        engine = create_engine("sqlite://", creator=lambda: file, poolclass=StaticPool)
+        with engine.begin() as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            return upgrade(connection, None)

@@ -22,7 +22,16 @@ from semel.ports import Also, Insert, Page, Ref, Write, in_order
 from semel.stores.codec import Codecs, moment_text
 from semel.stores.schema import require_revision, version_table
 from semel.stores.sqlite_also import application
-from semel.stores.sqlite_file import BUSY_SECONDS, Place, connect, database_path, stored_revision, translated, use_wal
+from semel.stores.sqlite_file import (
+    BUSY_SECONDS,
+    Place,
+    connect,
+    database_path,
+    opening,
+    stored_revision,
+    translated,
+    use_wal,
+)
 from semel.stores.sqlite_sql import Statements
 from semel.stores.sqlite_worker import Piece, Worker
 from semel.stores.sqlite_writer import Commit, GroupWriter
@@ -46,12 +55,12 @@ async def open_sqlite(url: str, also: Also | None = None, *, busy_seconds: float
     ``also`` is a ``Row``, or a plain function called in the writer's thread with the ``sqlite3.Connection``; it returns
     ``None`` and neither commits nor rolls back. ``busy_seconds`` is how long to wait for another process that has the
     file locked. Raises ``ConfigurationInvalid``, naming ``semel migrate`` where the tables are missing or of another
-    release, and ``StoreUnavailable`` where the file cannot be opened.
+    release or the file may not be opened, and a ``StoreError`` where it cannot be.
     """
     path = database_path(url)
-    writer, reader = await asyncio.to_thread(_connect, path, busy_seconds)
+    place, writer, reader = await asyncio.to_thread(_connect, path, busy_seconds)
     try:
-        return SqliteStore(Place(path), writer, reader, also)
+        return SqliteStore(place, writer, reader, also)
     except BaseException:
         writer.close()
         reader.close()
@@ -123,20 +132,18 @@ class SqliteStore:
         return cast("T", await self._reader.do(read))
 
 
-def _connect(path: Path, busy_seconds: float) -> tuple[sqlite3.Connection, sqlite3.Connection]:
-    if not path.exists():
-        require_revision(None)
-    try:
-        with ExitStack() as opened:
-            writer = opened.enter_context(closing(connect(path, busy_seconds=busy_seconds)))
-            reader = opened.enter_context(closing(connect(path, busy_seconds=busy_seconds)))
-            require_revision(stored_revision(reader))
-            use_wal(writer)
-            reader.execute("PRAGMA query_only = ON")
-            opened.pop_all()
-            return writer, reader
-    except sqlite3.Error as error:
-        raise translated(error) from error
+def _connect(path: Path, busy_seconds: float) -> tuple[Place, sqlite3.Connection, sqlite3.Connection]:
+    with opening(), ExitStack() as opened:
+        if not path.exists():
+            require_revision(None)
+        writer = opened.enter_context(closing(connect(path, busy_seconds=busy_seconds)))
+        reader = opened.enter_context(closing(connect(path, busy_seconds=busy_seconds)))
+        require_revision(stored_revision(reader))
+        use_wal(writer)
+        reader.execute("PRAGMA query_only = ON")
+        place = Place(path)
+        opened.pop_all()
+        return place, writer, reader
 
 
 def _commit(writes: Sequence[Write], token: int) -> Commit:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import sqlite3
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from semel.errors import ApplicationRefused, ConfigurationInvalid
 from semel.model import Account
@@ -13,7 +13,10 @@ from semel.ports import Also, ApplicationCallback, Row
 from semel.stores.schema import quoted
 from semel.stores.sqlite_file import is_environment
 
-__all__ = ["Application", "application"]
+__all__ = ["SAVEPOINT", "Application", "application"]
+
+SAVEPOINT: Final = "semel"
+"""The savepoint that a commit of the group is taken back to."""
 
 Application: TypeAlias = Callable[[Account, Sequence[object]], None]
 """Given the account and the values of its row; whatever it raises undoes the commit."""
@@ -35,10 +38,13 @@ def application(also: Also, connection: sqlite3.Connection, columns: Sequence[st
     def run(account: Account, values: Sequence[object]) -> None:
         try:
             write(account, values)
+        except ApplicationRefused:
+            raise
         except Exception as error:
             if is_environment(error):
                 raise
-            raise ApplicationRefused("The application's own row or callback refused the account.") from error
+            said = f"The application's row or callback refused the account: {type(error).__name__}."
+            raise ApplicationRefused(said) from error
 
     return run
 
@@ -61,18 +67,27 @@ def _callback(callback: ApplicationCallback, connection: sqlite3.Connection) -> 
     """Return what calls it and meanwhile keeps it from ending the transaction, which is not its alone."""
     running = False
 
-    def authorize(action: int, *_: str | None) -> int:
-        return sqlite3.SQLITE_DENY if running and action == sqlite3.SQLITE_TRANSACTION else sqlite3.SQLITE_OK
+    def authorize(action: int, _: str | None, name: str | None, *__: str | None) -> int:
+        ours = action == sqlite3.SQLITE_TRANSACTION
+        # One of our name, set by the callback, would be the one that its failure is taken back to.
+        ours |= action == sqlite3.SQLITE_SAVEPOINT and (name or "").lower() == SAVEPOINT
+        return sqlite3.SQLITE_DENY if running and ours else sqlite3.SQLITE_OK
 
     def call(account: Account, _: Sequence[object]) -> None:
         nonlocal running
         running = True
         try:
-            awaitable = callback(connection, account)
+            answer = callback(connection, account)
         finally:
             running = False
-        if awaitable is not None:
-            raise TypeError("on SQLite a callback returns nothing")
+        if inspect.isawaitable(answer):
+            _refuse_awaitable(answer)
 
     connection.set_authorizer(authorize)
     return call
+
+
+def _refuse_awaitable(answer: object) -> None:
+    if inspect.iscoroutine(answer):
+        answer.close()  # else Python complains that nobody awaited it
+    raise ApplicationRefused("The application's callback returned an awaitable: on SQLite it is a plain function.")

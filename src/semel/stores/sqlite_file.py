@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+import re
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 from time import sleep
 from typing import Final
@@ -19,6 +23,7 @@ __all__ = [
     "connect",
     "database_path",
     "is_environment",
+    "opening",
     "require_version",
     "stored_revision",
     "translated",
@@ -31,6 +36,8 @@ BUSY_SECONDS: Final = 5.0
 _A_FILE: Final = (
     "A SQLite database is a file: give sqlite:///relative/path.db or sqlite:////absolute/path.db, and no more."
 )
+_MISPLACED: Final = frozenset({sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY})
+"""What another place or other rights would mend, where a file is being opened."""
 _STRICT_TABLES: Final = (3, 37, 0)
 _PASSING: Final = frozenset(
     {
@@ -64,7 +71,9 @@ def database_path(url: str) -> Path:
     except ValueError:
         raise ConfigurationInvalid(_A_FILE) from None
     path = unquote(parts.path).removeprefix("/")
-    if parts.scheme != "sqlite" or parts.netloc or parts.query or parts.fragment or path in {"", ":memory:"}:
+    # With fewer slashes an absolute path would be taken for one from here.
+    slashes = re.match("sqlite:///", url, re.IGNORECASE)
+    if slashes is None or parts.netloc or parts.query or parts.fragment or path in {"", ":memory:"} or "\0" in path:
         raise ConfigurationInvalid(_A_FILE)
     return Path(path)
 
@@ -105,12 +114,12 @@ def _file_at(path: Path) -> tuple[int, int]:
 def connect(path: Path, *, create: bool = False, busy_seconds: float = BUSY_SECONDS) -> sqlite3.Connection:
     """Open the file; transactions are the caller's own. What is acknowledged survives a power cut.
 
-    A connection may be passed from thread to thread. Raises ``sqlite3.Error``, or ``ConfigurationInvalid`` where SQLite
-    itself is too old.
+    A connection may be passed from thread to thread. Raises ``sqlite3.Error`` or ``OSError`` (see ``opening``), or
+    ``ConfigurationInvalid`` where SQLite itself is too old.
     """
     require_version()
-    if create:  # it holds password hashes and signing keys: nobody else's to read
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    if create:
+        _make(path)
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}",
         uri=True,
@@ -127,6 +136,33 @@ def connect(path: Path, *, create: bool = False, busy_seconds: float = BUSY_SECO
         connection.close()
         raise
     return connection
+
+
+def _make(path: Path) -> None:
+    """Make the file if it is not there. It holds password hashes and signing keys: nobody else's to read."""
+    # One that is there is left alone: closing it here would take SQLite's own locks away, all through this process.
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+
+
+@contextlib.contextmanager
+def opening() -> Iterator[None]:
+    """Turn what is raised while a file is opened into ``ConfigurationInvalid``, or what ``as_store_error`` returns."""
+    try:
+        yield
+    except OSError as error:
+        raise _misplaced(errno.errorcode.get(error.errno or 0, type(error).__name__)) from error
+    except sqlite3.Error as error:
+        if _code(error) in _MISPLACED:
+            raise _misplaced(error.sqlite_errorname) from error
+        raise as_store_error(error) from error
+
+
+def _misplaced(name: str) -> ConfigurationInvalid:
+    return ConfigurationInvalid(
+        f"The SQLite file cannot be opened ({name}): "
+        "name a file, in a directory, both of which this user may read and write."
+    )
 
 
 def use_wal(connection: sqlite3.Connection) -> None:

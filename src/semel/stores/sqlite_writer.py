@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from semel.errors import ApplicationRefused, CommitUnknown, StoreUnavailable, WriteRefused
 from semel.model import Account
 from semel.ports import Write
-from semel.stores.sqlite_also import Application
+from semel.stores.sqlite_also import SAVEPOINT, Application
 from semel.stores.sqlite_file import Place, as_store_error, translated
 from semel.stores.sqlite_sql import broken_reference
 from semel.stores.sqlite_worker import Piece
@@ -26,9 +26,9 @@ __all__ = ["Commit", "GroupWriter"]
 _BEGIN: Final = "BEGIN IMMEDIATE -- group"
 _COMMIT: Final = "COMMIT -- group"
 _ROLLBACK: Final = "ROLLBACK -- group"
-_SAVEPOINT: Final = "SAVEPOINT semel"
-_RELEASE: Final = "RELEASE semel"
-_ROLLBACK_TO: Final = "ROLLBACK TO semel"
+_SAVEPOINT: Final = f"SAVEPOINT {SAVEPOINT} -- group"
+_RELEASE: Final = f"RELEASE {SAVEPOINT} -- group"
+_ROLLBACK_TO: Final = f"ROLLBACK TO {SAVEPOINT} -- group"
 
 _TAKEN: Final = frozenset({sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY, sqlite3.SQLITE_CONSTRAINT_UNIQUE})
 

@@ -24,7 +24,7 @@ def read(tmp_path: Path) -> Read:
 
     def read(text: str) -> Settings:
         path = tmp_path / ".env"
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
         return Settings(_env_file=path)
 
     return read
@@ -74,6 +74,11 @@ def test_arguments_come_before_the_file(read: Read, tmp_path: Path) -> None:
         ("SEMEL_ARGON2_MEMORY_KIB=7", "SEMEL_ARGON2_MEMORY_KIB must be at least 8"),
         ("SEMEL_SECRET_KEY=short", "SEMEL_SECRET_KEY must be at least 32 characters"),
         ("SEMEL_ROLES=Creator, ADMIN", "SEMEL_ROLES: must not offer an administrator's role"),
+        ("SEMEL_ROLES=Member,ＡＤＭＩＮ", "SEMEL_ROLES: must not offer an administrator's role"),
+        ("SEMEL_DATABASE_URL=foo", "SEMEL_DATABASE_URL must begin with one of sqlite:, postgresql:"),
+        ("SEMEL_DATABASE_URL=mysql://db", "SEMEL_DATABASE_URL must begin with one of sqlite:, postgresql:"),
+        ("SEMEL_PROVIDER_URL=embedded", "SEMEL_PROVIDER_URL must begin with one of embedded:"),
+        ("SEMEL_KEY_ROTATION_DAYS=1\nSEMEL_ACCESS_TOKEN_SECONDS=86395", "SEMEL_KEY_ROTATION_DAYS must exceed"),
         ("SEMEL_DEFAULT_ROLE=Owner", "SEMEL_DEFAULT_ROLE must be one of SEMEL_ROLES"),
         ("SEMEL_LOG_FORMAT=xml", "SEMEL_LOG_FORMAT: Input should be 'console' or 'json'"),
         ("SEMEL_PORT=0", "SEMEL_PORT: Input should be greater than or equal to 1"),
@@ -89,6 +94,24 @@ def test_a_wrong_setting_is_refused(read: Read, text: str, says: str) -> None:
     line = refusal(read, text)
     assert says in line
     assert "\n" not in line
+
+
+@pytest.mark.parametrize("role", ["admin", "Administrator", "ROOT", "superUser"])
+def test_nobody_signs_up_as_an_administrator(read: Read, role: str) -> None:
+    """By whichever of its names."""
+    assert "administrator's role" in refusal(read, f"SEMEL_ROLES=Member, {role}")
+
+
+def test_a_key_signs_for_longer_than_a_token_lives(read: Read) -> None:
+    """And the difference of the clocks: else a token could outlive the key that verifies it."""
+    assert read("SEMEL_KEY_ROTATION_DAYS=1\nSEMEL_ACCESS_TOKEN_SECONDS=86394\n").key_rotation_days == 1
+
+
+def test_a_misspelt_variable_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the environment, as in a file."""
+    monkeypatch.setenv("SEMEL_LEESE_SECONDS", "9")
+    with pytest.raises(ConfigurationInvalid, match="SEMEL_LEESE_SECONDS is no setting"):
+        Settings(_env_file=None)
 
 
 @pytest.mark.parametrize("field", sorted(Settings.model_fields))

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from semel.config import Settings, variable
+from semel.config import Settings, scheme, variable
 from semel.errors import ConfigurationInvalid
 from semel.keys import Keys, Purpose
 from semel.model import SessionFamily
@@ -54,8 +54,8 @@ class Parts(msgspec.Struct, frozen=True):
 
 def check_also(settings: Settings, given: Given) -> None:
     """Raise ``ConfigurationInvalid`` where ``also`` is given, and a store that has no transaction to run it in."""
-    scheme = _scheme(settings.database_url.get_secret_value())
-    if given.also is not None and (given.store is not None or scheme not in _SQL):
+    sql = scheme(settings.database_url.get_secret_value()) in _SQL
+    if given.also is not None and (given.store is not None or not sql):
         raise ConfigurationInvalid(
             f"also= needs a SQL store: name sqlite: or postgresql: in {variable('database_url')}"
         )
@@ -93,16 +93,11 @@ async def migrate_store(settings: Settings) -> tuple[str | None, str]:
     Raises ``ConfigurationInvalid`` for a store that has no tables, or what ``semel.stores.migrate`` raises.
     """
     url = settings.database_url.get_secret_value()
-    if _scheme(url) not in _SQL:
+    if scheme(url) not in _SQL:
         raise ConfigurationInvalid(f"there is nothing to migrate: name a SQL store in {variable('database_url')}")
     from semel.stores.migrate import migrate  # noqa: PLC0415 - costs a quarter second that only this command needs
 
     return await migrate(url)
-
-
-def _scheme(url: str) -> str:
-    # Not urlsplit: it raises over what stands in a password, and its message quotes it.
-    return url.partition(":")[0].lower()
 
 
 async def _store(settings: Settings, given: Given, closing: AsyncExitStack) -> Store:
@@ -115,40 +110,36 @@ async def _store(settings: Settings, given: Given, closing: AsyncExitStack) -> S
 
 async def _opened(url: str, given: Given) -> Store:
     # Each store is imported where it is asked for: its driver may not be installed.
-    match _scheme(url):
+    match scheme(url):
         case "memory":
             return MemoryStore(given.clock.now)
         case "sqlite":
             from semel.stores.sqlite import open_sqlite  # noqa: PLC0415
 
             return await open_sqlite(url, given.also)
-        case scheme if scheme in _SQL:
+        case _:
             try:
                 from semel.stores.postgres import open_postgres  # noqa: PLC0415
             except ModuleNotFoundError:
                 raise ConfigurationInvalid("PostgreSQL needs a driver: install semel[postgres]") from None
             return await open_postgres(url, also=given.also, jitter=given.ids.jitter)
-        case _:
-            raise ConfigurationInvalid(f"{variable('database_url')} must begin with sqlite:, postgresql: or memory:")
 
 
 async def _provider(settings: Settings, given: Given, closing: AsyncExitStack) -> EmbeddedProvider | RemoteProvider:
     if given.provider is not None:
         return given.provider
     url = settings.provider_url.get_secret_value()
-    match _scheme(url):
+    match scheme(url):
         case "embedded":
             hasher = Argon2Hasher(settings.argon2_options())
             closing.callback(hasher.close)
             return EmbeddedPasswords(hasher)
-        case "fake+tcp":
+        case _:
             from semel.testing.fake_server import FakeProviderClient  # noqa: PLC0415 - for tests and development
 
             provider = FakeProviderClient(url, settings.provider_timeout_seconds)
             closing.push_async_callback(provider.close)
             return provider
-        case _:
-            raise ConfigurationInvalid(f"{variable('provider_url')} must begin with embedded: or fake+tcp:")
 
 
 def _sessions(settings: Settings, engine: Engine, keys: Keys) -> SessionKeeper | RemoteSessions | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, Final, Literal, TypeVar
 
@@ -29,7 +30,7 @@ from semel.protocol.options import Options
 from semel.sessions import SessionOptions
 from semel.system import Argon2Options
 
-__all__ = ["PREFIX", "Settings", "variable"]
+__all__ = ["PREFIX", "Settings", "scheme", "variable"]
 
 T = TypeVar("T")
 
@@ -41,6 +42,12 @@ _BY_KUBERNETES: Final = re.compile(r"semel_(service_(host|port.*)|port_\d+_.*)",
 """What Kubernetes tells every pod beside a Service that is called semel."""
 _CORES: Final = os.cpu_count() or 1
 _ADMINISTRATORS: Final = frozenset({"admin", "administrator", "root", "superuser"})
+
+_SCHEMES: Final = {
+    "database_url": ("sqlite", "postgresql", "postgresql+asyncpg", "postgres", "memory"),
+    "provider_url": ("embedded", "fake+tcp"),
+}
+"""What a URL may begin with, the usual ones first."""
 
 # What the engine calls its options, and which setting each is.
 _OPTIONS: Final = {
@@ -79,6 +86,12 @@ def variable(field: str) -> str:
     return PREFIX + field.upper()
 
 
+def scheme(url: str) -> str:
+    """Return what a URL begins with."""
+    # Not urlsplit: it raises over what stands in a password, and its message quotes it.
+    return url.partition(":")[0].lower()
+
+
 def _listed(value: object) -> object:
     """Take ``a, b`` for a list: what an environment variable can say."""
     return tuple(filter(None, (part.strip() for part in value.split(",")))) if isinstance(value, str) else value
@@ -91,7 +104,7 @@ def _origins(origins: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _for_sign_up(roles: tuple[str, ...]) -> tuple[str, ...]:
-    if any(role.casefold() in _ADMINISTRATORS for role in roles):
+    if any(unicodedata.normalize("NFKC", role).strip().casefold() in _ADMINISTRATORS for role in roles):
         raise ValueError("must not offer an administrator's role to whoever signs up")
     return roles
 
@@ -235,7 +248,12 @@ class Settings(BaseSettings):
         return init_settings, env_settings, dotenv_settings
 
     def _check(self) -> None:
-        """Check the settings against each other."""
+        """Check the settings against each other, and what only the parts that they are for know."""
+        for field, schemes in _SCHEMES.items():
+            url = getattr(self, field).get_secret_value()
+            if ":" not in url or scheme(url) not in schemes:
+                known = ", ".join(f"{one}:" for one in schemes)
+                raise ConfigurationInvalid(f"{variable(field)} must begin with one of {known}")
         self.options()
         self.session_options()
         self.argon2_options()

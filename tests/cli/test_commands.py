@@ -1,15 +1,18 @@
 """What each command prints and exits with, on a real database."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from semel import Account, Settings
-from semel.cli.exits import MEANINGS
+from semel.cli.exits import MEANINGS, Exit, exit_of
 from semel.cli.masking import masked
 from semel.config import variable
+from semel.errors import SemelError, StoreInconsistent, StoreRejected, StoreUnavailable
 from semel.model import Identity, Registration
 from semel.ports import Insert
 from semel.states import Door, IdentityState, RegistrationState
@@ -198,6 +201,34 @@ def test_a_store_that_is_down_is_told_apart(run: Run, here: Path) -> None:
     assert (ended.code, ended.err.count("\n")) == (3, 1)
     assert ended.err.startswith("semel: store_unavailable: ")
     assert "hush" not in ended.err
+
+
+@pytest.mark.parametrize("command", [["config"], ["migrate"], ["serve"], ["user", "list"]], ids=" ".join)
+def test_a_url_of_no_store_stops_every_command(run: Run, here: Path, command: list[str]) -> None:
+    """Also those that never open it."""
+    (here / ".env").write_text("SEMEL_DATABASE_URL=foo\n")
+    ended = run(*command)
+    assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
+    assert "SEMEL_DATABASE_URL" in ended.err
+
+
+def test_a_store_that_refuses_is_not_worth_another_try(run: Run, here: Path) -> None:
+    """A table that is gone comes back by no trying."""
+    with closing(sqlite3.connect(here / "semel.db")) as other:
+        other.execute("DROP TABLE semel_accounts")
+    ended = run("user", "list")
+    assert (ended.code, ended.err.count("\n")) == (4, 1)
+    assert ended.err.startswith("semel: store_rejected: ")
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [(StoreInconsistent(), Exit.REFUSED), (StoreRejected(), Exit.REFUSED), (StoreUnavailable(), Exit.UNAVAILABLE)],
+    ids=lambda given: given.code if isinstance(given, SemelError) else "",
+)
+def test_what_stays_and_what_passes_are_told_apart(error: SemelError, code: Exit) -> None:
+    """Over HTTP all of them are 503."""
+    assert exit_of(error) is code
 
 
 def test_the_help_lists_commands_and_exit_codes(run: Run) -> None:

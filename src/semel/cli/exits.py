@@ -6,7 +6,7 @@ from enum import IntEnum
 from http import HTTPStatus
 from typing import Final
 
-from semel.errors import ConfigurationInvalid, InvalidInput, NotFound, SemelError
+from semel.errors import ConfigurationInvalid, InvalidInput, NotFound, SemelError, StoreInconsistent, StoreRejected
 
 __all__ = ["MEANINGS", "Exit", "exit_of"]
 
@@ -37,4 +37,6 @@ def exit_of(error: SemelError) -> Exit:
         return Exit.USAGE
     if isinstance(error, NotFound):
         return Exit.FINDING
+    if isinstance(error, StoreRejected | StoreInconsistent):  # 503 to the caller of a server, but trying again is vain
+        return Exit.REFUSED
     return Exit.UNAVAILABLE if error.status == HTTPStatus.SERVICE_UNAVAILABLE else Exit.REFUSED

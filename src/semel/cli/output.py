@@ -10,13 +10,14 @@ from typing import Annotated, Any, Final
 import msgspec
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 __all__ = ["AsJson", "print_json", "print_lines", "print_pairs", "print_table"]
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
-_PIPE_WIDTH: Final = 1_000
+_PIPE_WIDTH: Final = 2**31
+"""Wider than any value: what reads a pipe wants a record a line, whole."""
 
 
 def print_json(value: object) -> None:
@@ -33,21 +34,29 @@ def print_lines(*lines: str) -> None:
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
     """Print a table, or the sentence for an empty one."""
-    table = Table(*columns, box=None, pad_edge=False)
+    table = Table(*(Column(name, overflow="fold") for name in columns), box=None, pad_edge=False)
     for row in rows:
         table.add_row(*map(_shown, row))
     if table.row_count:
-        _console().print(table, markup=False)
+        _print(table)
     else:
         print_lines(empty)
 
 
 def print_pairs(pairs: Mapping[str, Any]) -> None:
     """Print names and values."""
-    table = Table(show_header=False, box=None, pad_edge=False)
+    table = Table("Name", Column("Value", overflow="fold"), show_header=False, box=None, pad_edge=False)
     for name, value in pairs.items():
         table.add_row(name, _shown(value))
-    _console().print(table, markup=False)
+    _print(table)
+
+
+def _print(table: Table) -> None:
+    console = _console()
+    with console.capture() as captured:
+        console.print(table, markup=False)
+    # Every cell is padded to its column's width, also the last one of a line.
+    console.out("\n".join(line.rstrip() for line in captured.get().splitlines()), highlight=False)
 
 
 def _shown(value: object) -> str:

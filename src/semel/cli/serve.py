@@ -14,7 +14,7 @@ import typer
 
 from semel.cli.opened import ask, read_settings
 from semel.cli.output import print_lines
-from semel.config import Settings, variable
+from semel.config import Settings, scheme, variable
 from semel.errors import ConfigurationInvalid
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def _refuse_early(settings: Settings) -> None:
         import semel.http  # noqa: F401, PLC0415 - the extra "server" may not be installed
     except ModuleNotFoundError as error:
         raise ConfigurationInvalid(f"semel serve needs {error.name}: install semel[server]") from None
-    if settings.workers > 1 and settings.database_url.get_secret_value().startswith("memory:"):
+    if settings.workers > 1 and scheme(settings.database_url.get_secret_value()) == "memory":
         raise ConfigurationInvalid(f"a store in memory serves one process: set {variable('workers')} to 1")
     ask(lambda semel: semel.jwks())
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET

@@ -39,11 +39,13 @@ async def migrate(url: str) -> Migrated:
 
 def _migrate(url: str) -> Migrated:
     with _ONE_AT_A_TIME:
-        if url.startswith("sqlite:"):
+        if url.lower().startswith("sqlite:"):
             return _migrate_file(database_path(url))
         place = parse_url(url)
-        from semel.stores.postgres_migrate import migrate_server  # noqa: PLC0415 - of an extra
-
+        try:
+            from semel.stores.postgres_migrate import migrate_server  # noqa: PLC0415 - of an extra
+        except ModuleNotFoundError:
+            raise ConfigurationInvalid("PostgreSQL needs a driver: install semel[postgres]") from None
         return asyncio.run(migrate_server(place))
 
 

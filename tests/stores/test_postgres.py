@@ -111,6 +111,28 @@ async def test_the_time_is_the_servers(any_url: str) -> None:
     assert now.utcoffset() == timedelta(0)
 
 
+async def test_the_time_is_asked_of_our_own_tables(postgres_url: str) -> None:
+    """A schema that is renamed away leaves a server that answers, and a store that does not."""
+    async with opened(postgres_url) as store, connected(postgres_url) as owner:
+        await owner.execute("ALTER SCHEMA semel RENAME TO semel_backup")
+        with pytest.raises(StoreRejected):
+            await store.ping()
+        await owner.execute("ALTER SCHEMA semel_backup RENAME TO semel")
+        await store.ping()
+
+
+@pytest.mark.parametrize("schema", ["user", "select", "order"])
+async def test_a_schema_may_be_called_as_a_word_of_sql_is(postgres_database: str, schema: str) -> None:
+    """All statements quote it, those of the migrations too."""
+    url = f"{postgres_database}?schema={schema}"
+    await migrate(url)
+    async with opened(url) as store:
+        writes = sign_up(IDS)
+        await store.commit(writes, IDS.token())
+        with pytest.raises(WriteRefused):
+            await store.commit(writes, IDS.token())
+
+
 async def test_records_come_back_in_utc(any_url: str, postgres_url: str) -> None:
     """Whatever zone the role or the database has been given."""
     async with connected(postgres_url) as connection:

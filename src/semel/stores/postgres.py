@@ -83,6 +83,9 @@ class PostgresStore:
         self._whole: Final = Statements(target.schema, row) if row else None
         self._steps: Final = Steps(callback, self._seconds, pooled=target.pooled) if callback else None
         self._codecs: Final = Codecs(moments_as_text=False)
+        # The table makes it a look at what is ours as well.
+        table = quoted(target.schema, VERSION_TABLE)
+        self._now: Final = f"SELECT clock_timestamp(), EXISTS (SELECT FROM {table})"  # noqa: S608 - quoted
         self._pool: Final = Pool(self._connect, target.pool_size, _WAIT_SECONDS)
 
     async def get(self, kind: type[R], key: Key) -> R | None:
@@ -127,7 +130,7 @@ class PostgresStore:
 
     async def ping(self) -> datetime:
         """See ``Store.ping``."""
-        return cast("datetime", (await self._read("SELECT clock_timestamp()"))[0][0])
+        return cast("datetime", (await self._read(self._now))[0][0])
 
     async def close(self) -> None:
         """See ``Store.close``."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
 from collections.abc import Mapping
 from itertools import zip_longest
 from pathlib import Path
@@ -29,6 +30,9 @@ _SCHEMES: Final = frozenset({"postgres", "postgresql", "postgresql+asyncpg"})
 _DEFAULT_PORT: Final = 5432
 _FILES: Final = ("sslcert", "sslcrl", "sslkey", "sslrootcert")
 _TLS: Final = frozenset({"sslmode", "sslnegotiation", "ssl_min_protocol_version", "ssl_max_protocol_version", *_FILES})
+_SYSTEM: Final = "system"
+"""In place of a file: the root certificates of this machine."""
+_WITH_SYSTEM: Final = frozenset({"sslmode", "sslnegotiation", "sslrootcert", "sslcert", "sslkey"})
 _PLACE: Final = frozenset({"host", "port", "user", "password", "dbname"})
 _STARTUP: Final = frozenset({"application_name", "options"})
 _CHOICES: Final[Mapping[str, frozenset[str]]] = {
@@ -96,6 +100,7 @@ class PostgresUrl(msgspec.Struct, frozen=True, kw_only=True):
         return {
             # asyncpg takes the files of TLS from a URL alone.
             "dsn": f"postgresql://?{urlencode(self.tls)}" if self.tls else None,
+            "ssl": _system_trust(self.tls) if self.tls.get("sslrootcert") == _SYSTEM else None,
             "host": address.host,
             "port": address.port,
             "user": self.user,
@@ -104,6 +109,15 @@ class PostgresUrl(msgspec.Struct, frozen=True, kw_only=True):
             "target_session_attrs": self.target_session_attrs,
             "timeout": self.connect_timeout,
         }
+
+
+def _system_trust(tls: Mapping[str, str]) -> ssl.SSLContext:
+    """Return what trusts whom this machine trusts, which the driver does not know as libpq's ``system``."""
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["postgresql"])
+    if "sslcert" in tls:
+        context.load_cert_chain(tls["sslcert"], tls.get("sslkey"))
+    return context
 
 
 def parse_url(url: str) -> PostgresUrl:
@@ -159,11 +173,22 @@ def _parameters(query: str) -> dict[str, str]:
             raise _wrong(f"{name} is one of {', '.join(sorted(_CHOICES[name]))}")
         if name in _NUMBERS and not (value.isascii() and value.isdigit() and int(value) > 0):
             raise _wrong(f"{name} is a whole number of at least 1")
-        if name in _FILES and not Path(value).is_file():
+        if name in _FILES and (name, value) != ("sslrootcert", _SYSTEM) and not Path(value).is_file():
             raise _wrong(f"{name} names no file that is there")
+    _check_tls(given)
     if not _SCHEMA_NAME.fullmatch(given.get("schema", SCHEMA)):
         raise _wrong("schema is a name of lower-case letters, digits and _, which does not begin with a digit")
     return given
+
+
+def _check_tls(given: Mapping[str, str]) -> None:
+    mode, root = given.get("sslmode", ""), given.get("sslrootcert") or os.environ.get("PGSSLROOTCERT")
+    if root == _SYSTEM:
+        if "sslrootcert" not in given or mode not in {"", "verify-full"} or _TLS & given.keys() - _WITH_SYSTEM:
+            raise _wrong("sslrootcert=system, in the URL, goes with sslmode=verify-full, sslcert and sslkey alone")
+    elif mode.startswith("verify") and not root and not Path("~/.postgresql/root.crt").expanduser().is_file():
+        remedy = "sslrootcert=/path/of/the/root.crt, or sslrootcert=system for those that this machine trusts"
+        raise _wrong(f"sslmode={mode} needs root certificates: add {remedy}")
 
 
 def _hosts(place: str, ports: str | None) -> tuple[tuple[str, ...], tuple[int, ...]]:

@@ -45,7 +45,8 @@ _Read = Callable[[sqlite3.Connection], object]
 
 _CODECS: Final = Codecs(moments_as_text=True)
 _STATEMENTS: Final = {kind: Statements(_CODECS[kind]) for kind in RECORD_TYPES}
-_NOW: Final = f"SELECT strftime('%Y-%m-%dT%H:%M:%f', 'now') || '+00:00' FROM {version_table(None)}"  # noqa: S608
+_LOOK_AT_US: Final = f"EXISTS (SELECT 1 FROM {version_table(None)})"  # noqa: S608 - a constant
+_NOW: Final = f"SELECT strftime('%Y-%m-%dT%H:%M:%f', 'now') || '+00:00', {_LOOK_AT_US}"
 """SQLite's clock has milliseconds. The table makes it a look at the file as well."""
 
 
@@ -115,7 +116,7 @@ class SqliteStore:
 
     async def ping(self) -> datetime:
         """See ``Store.ping``: the clock of this machine, as SQLite reads it."""
-        (now,) = await self._ask(lambda connection: connection.execute(_NOW).fetchone())
+        now, _ = await self._ask(lambda connection: connection.execute(_NOW).fetchone())
         return datetime.fromisoformat(now)
 
     async def close(self) -> None:

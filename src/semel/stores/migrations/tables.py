@@ -12,6 +12,8 @@ from alembic import op
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import SchemaItem
 
+from semel.stores.schema import quoted
+
 __all__ = [
     "boolean",
     "create_refuse",
@@ -122,14 +124,16 @@ def create_refuse() -> None:
 
     By place and never by value: what it says stands in the server's log.
     """
-    if (schema := _schema()) is None:
+    schema = _schema()
+    if schema is None:
         return
+    refuse = quoted(schema, "refuse")
     op.execute(f"""
-        CREATE FUNCTION {schema}.refuse(done integer[], writes integer) RETURNS integer LANGUAGE plpgsql AS $$ BEGIN
+        CREATE FUNCTION {refuse}(done integer[], writes integer) RETURNS integer LANGUAGE plpgsql AS $$ BEGIN
             RAISE EXCEPTION USING ERRCODE = 'SEMEL', MESSAGE = 'commit refused', DETAIL = (
                 SELECT string_agg(place::text, ',') FROM generate_series(0, writes - 1) AS place
                 WHERE place <> ALL (coalesce(done, '{{}}'))
             );
         END $$
-    """)  # noqa: S608 - a schema's name is checked where the URL is read
-    op.execute(f"COMMENT ON FUNCTION {schema}.refuse IS 'Undoes a commit and names the writes that were not done.'")
+    """)  # noqa: S608 - quoted
+    op.execute(f"COMMENT ON FUNCTION {refuse} IS 'Undoes a commit and names the writes that were not done.'")

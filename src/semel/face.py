@@ -210,6 +210,8 @@ class Semel:
         """
         if limit not in _PAGE:
             raise InvalidInput(errors=(FieldError("limit", "out_of_range", "Ask for 1 to 1000 accounts at a time"),))
+        if cursor is not None:
+            _check_texts({"cursor": cursor})
         page = await self._engine.store.page(Account, cursor, limit)
         return AccountPage(tuple(one for one in page.records if isinstance(one, Account)), page.cursor)
 
@@ -228,7 +230,7 @@ class Semel:
         # Each is looked for again before its horizon is over, so all are due by then.
         by = self._engine.later(2 * self._engine.options.removal_horizon)
         due = await self._engine.store.due(Identity, by, limit)
-        return [one for one in due if one.state is IdentityState.CONDEMNED]
+        return sorted((one for one in due if one.state is IdentityState.CONDEMNED), key=lambda one: one.due_at or by)
 
     async def upkeep_once(self) -> dict[str, int]:
         """Do what upkeep has to do now; return how much each duty did. Raises a ``StoreError``."""
@@ -298,9 +300,17 @@ class Semel:
 
 def _check_texts(given: Mapping[str, object]) -> None:
     """Refuse what is no text, field by field: Python's own error would come from the depths, and may quote it."""
-    wrong = [field for field, value in given.items() if not isinstance(value, str)]
+    wrong = [field for field, value in given.items() if not _is_text(value)]
     if wrong:
-        raise InvalidInput(errors=tuple(FieldError(field, "malformed", "Give a str") for field in wrong))
+        raise InvalidInput(errors=tuple(FieldError(field, "malformed", "Give a str that is text") for field in wrong))
+
+
+def _is_text(value: object) -> bool:
+    """Tell whether it is a string, with no half of a surrogate pair in it."""
+    try:
+        return isinstance(value, str) and value.encode() is not None
+    except UnicodeEncodeError:
+        return False
 
 
 def _secret(field: str, value: str | Secret) -> Secret:

@@ -137,7 +137,7 @@ def _profile(intent: Intent, policy: Policy, shown: dict[str, str], faults: _Fau
         faults.add("role", "not_allowed", f"Choose one of: {', '.join(sorted(policy.roles))}")
     full_name = intent.full_name
     if full_name is not None:
-        full_name = faults.tried(lambda: canonical.text("name", intent.full_name or "", max_length=200))
+        full_name = faults.tried(lambda: canonical.text("full_name", intent.full_name or "", max_length=200))
     attributes = faults.tried(lambda: canonical.attributes(intent.attributes, max_bytes=policy.attributes_max_bytes))
     if attributes is None:
         return None
@@ -155,7 +155,7 @@ def _profile(intent: Intent, policy: Policy, shown: dict[str, str], faults: _Fau
 def _check_key(intent: Intent, faults: _Faults) -> None:
     key = intent.idempotency_key
     if key is not None and (len(key) not in KEY_LENGTH or not key.isascii() or not key.isprintable()):
-        faults.add("Idempotency-Key", "invalid_key", "Send 16 to 255 printable ASCII characters that nobody can guess")
+        faults.add("idempotency_key", "invalid_key", "Give 16 to 255 printable ASCII characters that nobody can guess")
 
 
 def _check_password(intent: Intent, names: list[Name], faults: _Faults) -> None:

@@ -2,8 +2,11 @@
 
 import asyncio
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -84,8 +87,10 @@ def test_wrong_input_is_refused(run: Run) -> None:
         (["user", "shwo"], "'show'?"),
         (["user", "list", "--limit", "0"], "'--limit'"),
         (["--bogus"], "--bogus"),
+        (["registration", "show", "\udcff"], "UTF-8"),
+        (["upkeep", "--json"], "--once"),
     ],
-    ids=lambda typed: " ".join(typed) if isinstance(typed, list) else "",
+    ids=lambda typed: ascii(" ".join(typed)) if isinstance(typed, list) else "",
 )
 def test_a_wrong_command_line_is_one_line(run: Run, arguments: list[str], says: str) -> None:
     """It says what is wrong, and where to read on."""
@@ -93,6 +98,14 @@ def test_a_wrong_command_line_is_one_line(run: Run, arguments: list[str], says: 
     assert (wrong.code, wrong.out, wrong.err.count("\n")) == (2, "", 1)
     assert wrong.err.startswith("semel: usage: ")
     assert says in wrong.err
+
+
+def test_the_version_is_told(run: Run) -> None:
+    """By the option, and by the module where the command is not on the path."""
+    said = f"semel {version('semel')}\n"
+    assert run("--version")[:2] == (0, said)
+    command = [sys.executable, "-m", "semel", "--version"]
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == said
 
 
 @pytest.mark.parametrize("group", [[], ["user"], ["registration"], ["removal"]], ids=" ".join)

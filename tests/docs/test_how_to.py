@@ -112,11 +112,11 @@ def _submit(client: httpx.Client, **fields: str) -> httpx.Response:
 
 def test_django(django: str) -> None:
     """Two submits are one account; a taken email is told beside its field; a view knows who calls."""
-    person = {"name": "Ada", "email": "ada@example.com", "password": "an engine of 1843"}
+    person = {"full_name": "Ada", "email": "ada@example.com", "password": "an engine of 1843"}
     with httpx.Client(base_url=django) as client:
         answers = [_submit(client, **person) for _ in range(2)]
         assert [(answer.status_code, "Welcome, Ada." in answer.text) for answer in answers] == [(201, True)] * 2
-        taken = _submit(client, **{**person, "name": "Eve"})
+        taken = _submit(client, **{**person, "full_name": "Eve"})
         assert taken.status_code == 409
         assert "Email is already registered" in taken.text
         assert client.get("/hello").json()["code"] == "invalid_token"

@@ -32,6 +32,14 @@ async def test_what_is_no_text_names_its_field(given: dict[str, Any]) -> None:
     assert [error.field for error in refused.value.errors] == list(given)
 
 
+async def test_a_refusal_names_the_argument() -> None:
+    """As the application calls it, whatever it is called over HTTP."""
+    async with Semel(settings(), store=MemoryStore()) as semel:
+        with pytest.raises(InvalidInput) as refused:
+            await semel.register(email=EMAIL, password=PASSWORD, full_name="x" * 201, idempotency_key="short")
+    assert [error.field for error in refused.value.errors] == ["full_name", "idempotency_key"]
+
+
 async def test_nobody_is_asked_for_by_what_is_no_text() -> None:
     """At a sign-in and wherever an id is given."""
     async with Semel(settings(), store=MemoryStore()) as semel:
@@ -53,3 +61,12 @@ async def test_a_page_has_a_size(limit: int) -> None:
         with pytest.raises(InvalidInput) as refused:
             await semel.accounts(limit=limit)
         assert [error.field for error in refused.value.errors] == ["limit"]
+
+
+async def test_half_of_a_letter_is_wrong_input() -> None:
+    """No store can hold it."""
+    odd = "\ud800"
+    async with Semel(settings(), store=MemoryStore()) as semel:
+        for asked in (semel.account(odd), semel.registration(odd), semel.account_by_email(odd), semel.accounts(odd)):
+            with pytest.raises(InvalidInput):
+                await asked

@@ -35,6 +35,8 @@ def upkeep(
 ) -> None:
     """Run the duties beside requests: without --once until told to stop."""
     if not once:
+        if as_json:
+            raise typer.BadParameter("goes with --once: what runs on tells of itself in its log", param_hint="--json")
         asyncio.run(_until_stopped())
         return
     done = ask(lambda semel: semel.upkeep_once())

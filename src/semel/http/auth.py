@@ -6,11 +6,13 @@ from http import HTTPStatus
 from typing import Final
 
 from fastapi import Response
+from msgspec.structs import replace
 
 from semel import errors
+from semel.errors import FieldError, InvalidInput
 from semel.face import SignedInAccount
 from semel.http.body import JsonBody
-from semel.http.idempotency import idempotency_key
+from semel.http.idempotency import HEADER, idempotency_key
 from semel.http.operations import Call, Operation, bearer, reply
 from semel.http.schemas import (
     AccountAnswer,
@@ -24,6 +26,9 @@ from semel.http.schemas import (
 
 __all__ = ["AUTH"]
 
+_SENT_AS: Final = {"full_name": "name", "idempotency_key": HEADER}
+"""Where an argument of the library goes by another name over the wire."""
+
 _SIGN_UP: Final = JsonBody(SignUpRequest)
 _SIGN_IN: Final = JsonBody(SignInRequest)
 _REFRESH: Final = JsonBody(RefreshRequest)
@@ -32,17 +37,24 @@ _REFRESH: Final = JsonBody(RefreshRequest)
 async def _sign_up(call: Call) -> Response:
     key = idempotency_key(call.headers)
     body = await call.read(_SIGN_UP)
-    registered = await call.semel.register(
-        email=body.email,
-        password=body.password,
-        full_name=body.name,
-        username=body.username,
-        role=body.role,
-        attributes=body.attributes,
-        idempotency_key=key,
-    )
+    try:
+        registered = await call.semel.register(
+            email=body.email,
+            password=body.password,
+            full_name=body.name,
+            username=body.username,
+            role=body.role,
+            attributes=body.attributes,
+            idempotency_key=key,
+        )
+    except InvalidInput as error:
+        raise InvalidInput(error.detail, tuple(map(_as_sent, error.errors))) from None
     account = account_answer(registered.account)
     return reply(SignUpAnswer(user_id=account.id, account=account), HTTPStatus.CREATED)
+
+
+def _as_sent(fault: FieldError) -> FieldError:
+    return replace(fault, field=_SENT_AS.get(fault.field, fault.field))
 
 
 async def _sign_in(call: Call) -> Response:

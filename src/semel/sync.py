@@ -81,7 +81,10 @@ class Semel:
     """
 
     def __init__(self, settings: Settings | None = None, *, also: Also | None = None) -> None:
+        self._also = also
         self._face = face.Semel(settings, also=also)
+        self._inherited: face.Semel | None = None
+        """What was open when this process was forked off: what it holds is the parent's, so it is kept, not closed."""
         self._background: _Background | None = None
         self._closing: weakref.finalize[..., Any] | None = None
 
@@ -100,7 +103,9 @@ class Semel:
         return self
 
     def close(self) -> None:
-        """Close the store and end the loop. May be called twice."""
+        """Close the store and end the loop. May be called twice; afterwards a child that was forked off may open its own."""
+        if self._background is not None and not self._background.alive:
+            self._inherited, self._face = self._face, face.Semel(self._face.settings, also=self._also)
         self._background = None
         if self._closing is not None:
             self._closing()
@@ -134,7 +139,9 @@ class Semel:
     def _wait(self, work: Coroutine[Any, Any, T]) -> T:
         if self._background is None or not self._background.alive:
             work.close()
-            raise ConfigurationInvalid("this Semel is not open in this process: open() it where the application starts")
+            raise ConfigurationInvalid(
+                "this Semel is not open in this process: open() it here, after a close() where it was forked"
+            )
         return self._background.wait(work)
 
 

@@ -14,6 +14,7 @@ import pytest
 from semel import Account, Settings
 from semel.cli.exits import MEANINGS, Exit, exit_of
 from semel.cli.masking import masked
+from semel.cli.opened import ask
 from semel.config import variable
 from semel.errors import SemelError, StoreInconsistent, StoreRejected, StoreUnavailable
 from semel.model import Identity, Registration
@@ -146,6 +147,12 @@ def test_removals_are_listed(run: Run) -> None:
 
 
 @pytest.mark.usefixtures("here")
+def test_a_question_does_no_upkeep() -> None:
+    """Whatever the settings say: that is for servers, and for the command of that name."""
+    assert ask(lambda semel: asyncio.sleep(0, semel.settings.upkeep)) is False
+
+
+@pytest.mark.usefixtures("here")
 def test_upkeep_is_run_once(run: Run) -> None:
     """It does what is due, says how much, and then there is nothing left."""
     old = Registration(
@@ -183,7 +190,10 @@ def test_the_settings_are_shown_without_secrets(run: Run, here: Path) -> None:
         ("embedded:", "embedded:"),
         ("postgresql://db/app", "postgresql://db/app"),
         ("postgresql://me:hush@db:5432/app?pool_size=3", "postgresql://me:***@db:5432/app?pool_size=3"),
-        ("postgresql://me@a:1,b:2/app", "postgresql:***"),
+        ("postgresql://me@a:1,b:2/app", "postgresql://me@a:1,b:2/app"),
+        ("postgresql://me:hush@a,[::1]:2/app", "postgresql://me:***@a,[::1]:2/app"),
+        ("postgresql:///app?host=a,b&port=7&password=hush", "postgresql:///app?host=a%2Cb&port=7&password=***"),
+        ("postgresql://me:hu,sh/app", "postgresql:***"),
         ("postgresql://db/app?user=me&password=hush&schema=s", "postgresql://db/app?user=***&password=***&schema=s"),
         ("postgresql://me:hu/sh@db/app", "postgresql:***"),
         ("postgresql://me:hu?sh@db/app", "postgresql:***"),

@@ -2,10 +2,11 @@
 
 import inspect
 import os
+import signal
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -14,6 +15,8 @@ from semel import Semel as Async
 from semel.errors import ConfigurationInvalid, InvalidCredentials
 from semel.sync import Semel
 from tests.face.conftest import EMAIL, PASSWORD, settings
+
+CHILD_SECONDS = 60
 
 
 @pytest.fixture
@@ -74,19 +77,42 @@ def test_it_does_not_open_what_cannot_be_opened(tmp_path: object) -> None:
             semel.open()
 
 
-def test_a_fork_does_not_hang(semel: Semel) -> None:
-    """A child process has no such thread; it is told to open its own."""
+def forked(work: Callable[[], bool]) -> bool:
+    """Do some work in a process forked off, and say what came of it; one that hangs is killed."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # forking with threads is what is tested
         child = os.fork()
     if child == 0:
+        signal.alarm(CHILD_SECONDS)  # its own end, should it hang
         try:
+            os._exit(0 if work() else 1)
+        finally:
+            os._exit(2)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_a_fork_does_not_hang(semel: Semel) -> None:
+    """A child process has no such thread; it is told to open its own."""
+
+    def told() -> bool:
+        with pytest.raises(ConfigurationInvalid, match="not open in this process"):
             semel.ready()
-        except ConfigurationInvalid:
-            os._exit(42)
-        os._exit(1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 42
+        return True
+
+    assert forked(told)
     assert semel.ready().ready
+
+
+def test_a_fork_opens_its_own(semel: Semel) -> None:
+    """Once it has closed what it inherited, which does its parent no harm."""
+
+    def reopened() -> bool:
+        semel.close()
+        with semel:
+            return semel.register(email=EMAIL, password=PASSWORD).account.email == EMAIL
+
+    assert forked(reopened)
+    assert semel.account_by_email(EMAIL).email == EMAIL
 
 
 def test_it_closes_as_python_ends(sqlite_url: str) -> None:

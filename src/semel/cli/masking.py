@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
@@ -12,7 +13,11 @@ from semel.config import Settings, variable
 __all__ = ["masked", "shown_settings"]
 
 _MASK: Final = "***"
-_HARMLESS: Final = frozenset({"pool_size", "pooler", "schema", "sslmode", "statement_timeout", "lock_timeout"})
+_HARMLESS: Final = frozenset(
+    {"host", "port", "pool_size", "pooler", "schema", "sslmode", "connect_timeout", "statement_timeout", "lock_timeout"}
+)
+_HOST: Final = re.compile(r"(\[[0-9a-fA-F:.%\w]*\]|[^:\[\]]*)(:([1-9][0-9]{0,4})?)?")
+"""One of several that commas part, each with a port of its own."""
 
 
 def shown_settings(settings: Settings) -> dict[str, object]:
@@ -44,12 +49,9 @@ def masked(url: str) -> str:
 
 def _ambiguous(parts: SplitResult) -> bool:
     """Tell whether a password may stand where none belongs: a ``/``, ``?``, ``#`` or ``@`` in it must be encoded."""
-    try:
-        misplaced = parts.port == 0
-    except ValueError:
-        misplaced = True
+    hosts = parts.netloc.rpartition("@")[2]
     return (
-        misplaced
+        not all(map(_HOST.fullmatch, hosts.split(",")))
         or parts.netloc.count("@") > 1
         or any("@" in part for part in (parts.path, parts.query, parts.fragment))
     )

@@ -83,7 +83,7 @@ def test_arguments_come_before_the_file(read: Read, tmp_path: Path) -> None:
         ("SEMEL_LOG_FORMAT=xml", "SEMEL_LOG_FORMAT: Input should be 'console' or 'json'"),
         ("SEMEL_PORT=0", "SEMEL_PORT: Input should be greater than or equal to 1"),
         ("SEMEL_LEESE_SECONDS=9", "SEMEL_LEESE_SECONDS is no setting: did you mean SEMEL_LEASE_SECONDS?"),
-        ("SEMEL_WHATEVER=9", "SEMEL_WHATEVER is no setting: take it away; .env.example lists all settings"),
+        ("SEMEL_WHATEVER=9", "SEMEL_WHATEVER is no setting: take it away; `semel config` lists all settings"),
         ("SEMEL_SERVICE_HOST=10.0.0.1", "SEMEL_SERVICE_HOST is no setting: Kubernetes sets it"),
         ("SEMEL_CORS_ORIGINS=https://app.example/", "SEMEL_CORS_ORIGINS: must be origins such as https://"),
         ("SEMEL_PORT=a\nSEMEL_UPKEEP=b", "SEMEL_UPKEEP: Input should be a valid boolean"),

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tarfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ EXTRA_OF = {
     "semel.stores.postgres_steps": "postgres",
     "semel.stores.postgres_pool": "postgres",
 }
+READ_BY_TESTS = {".env.example", "Makefile", "README.md", "docs/quickstart.md", "requirements/run.txt", "scripts/setup"}
 # A script that Alembic runs, no module to import.
 SCRIPTS = {"semel.stores.migrations.env"}
 
@@ -56,6 +58,15 @@ def test_the_wheel_is_typed_licensed_and_holds_the_package_alone(wheel: Path) ->
     assert "semel/py.typed" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {"semel"}
+
+
+def test_the_source_distribution_is_enough_to_test(tmp_path: Path) -> None:
+    """Whatever tests, docs and ``make`` read is in it."""
+    run(sys.executable, "-m", "hatchling", "build", "--target", "sdist", "--directory", str(tmp_path))
+    (built,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(built) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert names >= READ_BY_TESTS
 
 
 @pytest.mark.parametrize("promise", PROMISES, ids=lambda promise: promise.requirement)

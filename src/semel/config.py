@@ -328,7 +328,7 @@ def _refuse_unknown(names: Iterable[str | None], shown: Callable[[str], str]) ->
     for name in names:
         if name is not None and name not in known:
             near = difflib.get_close_matches(name, known, n=1)
-            remedy = f"did you mean {shown(near[0])}?" if near else "take it away; .env.example lists all settings"
+            remedy = f"did you mean {shown(near[0])}?" if near else "take it away; `semel config` lists all settings"
             if _BY_KUBERNETES.fullmatch(shown(name)):
                 remedy = "Kubernetes sets it for a Service called semel: say enableServiceLinks: false"
             raise ConfigurationInvalid(f"{shown(name)} is no setting: {remedy}")

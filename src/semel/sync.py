@@ -103,7 +103,7 @@ class Semel:
         return self
 
     def close(self) -> None:
-        """Close the store and end the loop. May be called twice; afterwards a child that was forked off may open its own."""
+        """Close the store and end the loop. May be called twice; a child that was forked off may open its own then."""
         if self._background is not None and not self._background.alive:
             self._inherited, self._face = self._face, face.Semel(self._face.settings, also=self._also)
         self._background = None

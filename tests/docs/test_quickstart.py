@@ -1,7 +1,9 @@
 """The quickstart and the page on one's own row, followed to the letter."""
 
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import asyncpg
@@ -59,6 +61,20 @@ def test_your_own_row(way: str, servers: Servers, postgres_database: str, tmp_pa
     (row,) = run_apart(_executed(postgres_database, ["SELECT * FROM public.profiles"]))
     assert (str(row["id"]), row["name"], row["email"]) == (made, "Test User", f"{way}@example.com")
     assert (row["role"], row["onboarding_completed"]) == ("Creator", False)
+
+
+@pytest.mark.parametrize("way", ["row_on_sqlite", "sql_on_sqlite"])
+def test_your_own_row_on_sqlite(way: str, servers: Servers, tmp_path: Path) -> None:
+    """The same table without its schema, and the same row."""
+    page = HowTo.read("your-own-row")
+    page.write_files(tmp_path)
+    servers.migrate(url := f"sqlite:///{tmp_path / 'semel.db'}")
+    with closing(sqlite3.connect(tmp_path / "semel.db")) as file:
+        for statement in page.queries():
+            file.execute(statement.replace("public.", ""))
+        made = _run(tmp_path / "main.py", way, database_url=url)
+        ((row_id, *rest),) = file.execute("SELECT id, name, email, role FROM profiles").fetchall()
+    assert (row_id, rest) == (made, ["Test User", f"{way}@example.com", "Creator"])
 
 
 async def _executed(url: str, statements: list[str]) -> list[asyncpg.Record]:

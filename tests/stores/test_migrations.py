@@ -2,9 +2,11 @@
 
 import asyncio
 import multiprocessing
-from collections.abc import Callable, Iterator
+import runpy
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from itertools import count
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -24,11 +26,13 @@ from semel.stores.migrations.steps import config_of
 from semel.stores.postgres_migrate import LOCK, engine, migrate_server
 from semel.stores.postgres_url import parse_url
 from semel.stores.schema import REVISION, SCHEMA, VERSION_TABLE, declare, is_semel_table, version_table
+from tests.docs.how_to import HowTo
 from tests.services import PostgresServer, free_port
 from tests.stores.postgres_parts import connected
 
 T = TypeVar("T")
 NewDatabase = Callable[[], str]
+IncludeName = Callable[[str | None, str, Mapping[str, str | None]], bool]
 
 PROCESSES = 2
 START_SECONDS = 60.0
@@ -160,24 +164,43 @@ async def test_a_database_of_a_newer_release_is_left_alone(new_database: NewData
         await migrate(url)
 
 
-async def test_an_application_on_postgresql_generates_nothing_about_us(postgres_database: str) -> None:
-    """Alembic looks at the application's schemas alone."""
+@pytest.fixture
+def include_name(tmp_path: Path) -> IncludeName:
+    """The filter that the how-to gives an application."""
+    HowTo.read("your-own-row").write_files(tmp_path)
+    found: IncludeName = runpy.run_path(str(tmp_path / "names.py"))["include_name"]
+    return found
+
+
+async def test_an_application_on_postgresql_generates_nothing_about_us(
+    postgres_database: str, include_name: IncludeName
+) -> None:
+    """Alembic looks at the application's schema alone; where it is told to look at all of them, with the filter."""
     await migrate(postgres_database)
     # PostgreSQL looks first for a schema with the name of the role, and that of the tests is ours.
     await execute(postgres_database, f"ALTER DATABASE {postgres_database.rpartition('/')[2]} SET search_path = public")
     assert await work_on(postgres_database, generated) == ["add_table"]
+    everywhere = partial(generated, include_schemas=True)
+    assert await work_on(postgres_database, partial(everywhere, include_name=include_name)) == ["add_table"]
+    assert "remove_table" in await work_on(postgres_database, everywhere)
 
 
-async def test_an_application_in_our_file_generates_nothing_about_us(tmp_path: Path) -> None:
+async def test_an_application_in_our_file_generates_nothing_about_us(tmp_path: Path, include_name: IncludeName) -> None:
     """With the filter that we document; without it, its next migration would drop our tables."""
     url = f"sqlite:///{tmp_path}/shared.db"
     await migrate(url)
-    assert await work_on(url, lambda connection: generated(connection, include_name=include_name)) == ["add_table"]
+    assert await work_on(url, partial(generated, include_name=include_name)) == ["add_table"]
     assert "remove_table" in await work_on(url, generated)
 
 
-def include_name(name: str | None, kind: str, _: object) -> bool:
-    return kind != "table" or not is_semel_table(name)
+def test_only_what_is_ours_is_excluded() -> None:
+    """By name where there are no schemas, by schema where there are."""
+    assert is_semel_table("semel_accounts")
+    assert is_semel_table("semel_alembic_version")
+    assert is_semel_table("accounts", "semel")
+    assert is_semel_table("accounts", "people", ours="people")
+    assert not any(map(is_semel_table, ["accounts", "semel_members", None]))
+    assert not is_semel_table("semel_accounts", "public")
 
 
 def generated(connection: Connection, **options: object) -> list[str]:

@@ -347,13 +347,18 @@ def quoted(*names: str) -> str:
     return ".".join('"' + name.replace('"', '""') + '"' for name in names)
 
 
-def is_semel_table(name: str | None) -> bool:
-    """Tell whether a table of a SQLite file is Semel's.
+def is_semel_table(name: str | None, schema: str | None = None, *, ours: str = SCHEMA) -> bool:
+    """Tell whether a table is Semel's: on PostgreSQL whatever stands in its schema ``ours``, on SQLite by its name.
 
-    For an application whose own Alembic works on the same file: give ``include_name`` in its ``env.py`` a function that
-    excludes these, else autogenerate drops what it does not know. On PostgreSQL our schema does that by itself.
+    For an application whose own Alembic works on the same file, or on all schemas of the same database: give
+    ``include_name`` in its ``env.py`` a function that excludes these, else autogenerate drops what it does not know.
     """
-    return name is not None and name.startswith(PREFIX)
+    return schema == ours if schema else name in _names_without_schema()
+
+
+@cache
+def _names_without_schema() -> frozenset[str]:
+    return frozenset({version_table(None), *(table_name(kind, None) for kind in RECORD_TYPES)})
 
 
 def require_revision(stored: str | None) -> None:

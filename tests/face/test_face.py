@@ -18,9 +18,9 @@ from semel.errors import (
     NotFound,
     UserAlreadyExists,
 )
-from semel.model import KeyRecord, Record, SessionFamily
-from semel.ports import Page
-from semel.states import RegistrationState
+from semel.model import Identity, KeyRecord, Record, SessionFamily
+from semel.ports import Insert, Page
+from semel.states import IdentityState, RegistrationState
 from semel.stores.memory import MemoryStore
 from semel.testing import STORE_OPERATIONS, Fault, FaultPlan, FaultyStore, VirtualClock
 from tests.face.conftest import EMAIL, PASSWORD, settings
@@ -54,6 +54,27 @@ async def test_what_is_in_the_store_is_found(semel: Semel) -> None:
     for nothing in (semel.account("nobody"), semel.account_by_email("b@gmail.com"), semel.registration("none")):
         with pytest.raises(NotFound):
             await nothing
+
+
+async def test_removals_come_as_upkeep_looks_for_them() -> None:
+    """Those first that it looks for next, in whatever order the store gives what is due."""
+    clock = VirtualClock()
+    store = Backwards(clock.now)
+    waiting = [
+        Identity(id=str(one), state=IdentityState.CONDEMNED, due_at=clock.now() + timedelta(minutes=one))
+        for one in (2, 0, 1)
+    ]
+    await store.commit([Insert(one) for one in waiting], 1)
+    async with Semel(settings(), store=store, clock=clock) as semel:
+        assert [one.id for one in await semel.removals()] == ["0", "1", "2"]
+
+
+class Backwards(MemoryStore):
+    """What is due comes in an order that the port allows."""
+
+    @override
+    async def due(self, kind: type[R], before: datetime, limit: int) -> list[R]:
+        return (await super().due(kind, before, limit))[::-1]
 
 
 async def test_accounts_come_page_by_page(semel: Semel) -> None:

@@ -83,7 +83,8 @@ def forked(work: Callable[[], bool]) -> bool:
         warnings.simplefilter("ignore", DeprecationWarning)  # forking with threads is what is tested
         child = os.fork()
     if child == 0:
-        signal.alarm(CHILD_SECONDS)  # its own end, should it hang
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(CHILD_SECONDS)
         try:
             os._exit(0 if work() else 1)
         finally:

@@ -13,7 +13,7 @@ from semel.ports import Delete, Insert, Ref, Replace, Row
 from semel.stores.migrate import migrate
 from semel.stores.postgres_sql import Statements
 from semel.testing.clock import SequentialIds
-from semel.testing.store_contract.samples import identity, key, registration
+from semel.testing.store_contract.samples import WHEN, identity, key, registration
 from tests.docs.how_to import HowTo
 from tests.proxy import Proxy
 from tests.services import free_port, pgbouncer
@@ -76,6 +76,15 @@ async def test_several_statements_of_a_kind_name_the_refused_ones(postgres_url: 
         with pytest.raises(WriteRefused) as refused:
             await store.commit([Replace(stale), Insert(second), Delete(fresh), Insert(key(IDS))], IDS.token())
         assert refused.value.positions == (0,)
+
+
+async def test_what_has_waited_longest_is_due_first(postgres_url: str) -> None:
+    """Whatever the order in which it was written: a limit leaves out the others."""
+    async with opened(postgres_url) as store:
+        waiting = [identity(IDS).but(due_at=WHEN + timedelta(hours=hours)) for hours in (3, 1, 5, 0, 4, 2)]
+        await store.commit([Insert(one) for one in waiting], IDS.token())
+        due = await store.due(Identity, WHEN + timedelta(days=1), 4)
+    assert [one.due_at for one in due] == [WHEN + timedelta(hours=hours) for hours in range(4)]
 
 
 async def test_nothing_to_do_is_done(postgres_url: str) -> None:

@@ -190,6 +190,25 @@ async def test_a_request_waits_for_a_connection_but_not_for_ever(postgres_url: s
     await pool.close()
 
 
+@pytest.mark.parametrize(("idle", "trusted"), [(50, True), (61, False)])
+async def test_a_connection_that_was_idle_for_long_is_not_trusted(
+    postgres_url: str,
+    idle: float,
+    trusted: bool,  # noqa: FBT001
+) -> None:
+    """Something on the way may have forgotten it without a word: another is opened in its place."""
+    pool = Pool(lambda: connect(parse_url(postgres_url)), 1, wait_seconds=5)
+
+    async def itself(session: Session) -> Session:
+        return session
+
+    first = await pool.run(itself)
+    first.idle_since -= idle
+    assert (await pool.run(itself) is first) is trusted
+    assert first.connection.is_closed() is not trusted
+    await pool.close()
+
+
 async def test_a_deadlock_is_nobodys_concern(postgres_url: str) -> None:
     """With somebody else, who locks our rows in another order: the store's side is undone, and tried again."""
     async with opened(postgres_url, options="-c deadlock_timeout=20ms") as store, connected(postgres_url) as rival:

@@ -24,7 +24,7 @@ from semel.stores.sqlite import SqliteStore, open_sqlite
 from semel.stores.sqlite_file import Place, connect
 from semel.stores.sqlite_worker import Worker
 from semel.testing.clock import SequentialIds
-from semel.testing.store_contract.samples import filled, identifier, key, registration
+from semel.testing.store_contract.samples import WHEN, filled, identifier, identity, key, registration
 from tests.stores.postgres_parts import sign_up
 from tests.stores.sqlite_parts import altered, files_in, files_open, missing, opened, together
 
@@ -370,6 +370,16 @@ async def test_the_readers_connection_writes_nothing(path: Path) -> None:
     async with opened(path) as store:
         with pytest.raises(StoreRejected, match="READONLY"):
             await store._ask(lambda connection: connection.execute("DELETE FROM semel_keys"))  # noqa: SLF001 - the port asks for no write
+
+
+async def test_what_has_waited_longest_is_due_first(store: SqliteStore, path: Path) -> None:
+    """Whatever the order in which it was written, and without the index that happens to have that order as well."""
+    with altered(path) as other:
+        other.execute("DROP INDEX ix_semel_identities_due_at")
+    waiting = [identity(IDS).but(due_at=WHEN + timedelta(hours=hours)) for hours in (3, 1, 5, 0, 4, 2)]
+    await store.commit([Insert(one) for one in waiting], IDS.token())
+    due = await store.due(Identity, WHEN + timedelta(days=1), 4)
+    assert [one.due_at for one in due] == [WHEN + timedelta(hours=hours) for hours in range(4)]
 
 
 async def test_the_time_is_the_files_and_asks_the_file(store: SqliteStore, path: Path) -> None:

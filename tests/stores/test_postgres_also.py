@@ -361,13 +361,14 @@ async def test_what_a_callback_does_to_its_session_ends_with_it(
 ) -> None:
     """Settings, a role, a lock and a temporary table: the next one on the connection meets nothing of them."""
     found: list[tuple[object, ...]] = []
-    look = """SELECT current_setting('statement_timeout'), current_setting('search_path'), current_user,
+    look = """SELECT current_setting('statement_timeout'), current_setting('search_path'), session_user, current_user,
         to_regclass('pg_temp.mine'), (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory')"""
 
     async def callback(connection: Connection, _: Account) -> None:
         found.append(tuple(await connection.fetchrow(look) or ()))
         await connection.execute("SELECT pg_advisory_lock(1); CREATE TEMP TABLE mine (id int)")
-        await connection.execute("SET statement_timeout = 0; SET search_path = nowhere; SET ROLE pg_monitor")
+        await connection.execute("SET statement_timeout = 0; SET search_path = nowhere")
+        await connection.execute("SET SESSION AUTHORIZATION pg_monitor; SET ROLE pg_read_all_stats")
         if refuses:
             raise LookupError
 
@@ -377,6 +378,21 @@ async def test_what_a_callback_does_to_its_session_ends_with_it(
                 await store.commit(made(name)[0], IDS.token())
     assert found[0] == found[1]
     assert await database.fetchval("SELECT count(*) FROM semel.accounts") == (0 if refuses else 2)
+
+
+async def test_the_role_that_a_session_begins_with_is_kept(postgres_url: str, database: Connection) -> None:
+    """Where the URL, or the role itself, names another one to act as."""
+    await database.execute("GRANT USAGE ON SCHEMA semel TO pg_monitor")
+    await database.execute("GRANT ALL ON ALL TABLES IN SCHEMA semel TO pg_monitor")
+    roles: list[str] = []
+
+    async def callback(connection: Connection, _: Account) -> None:
+        roles.append(await connection.fetchval("SELECT current_user"))
+
+    async with opened(postgres_url, also=callback, pool_size=1, options="-c role=pg_monitor") as store:
+        for name in ("a@example.org", "b@example.org"):
+            await store.commit(made(name)[0], IDS.token())
+    assert roles == ["pg_monitor"] * 2
 
 
 async def test_a_constraint_that_waits_for_the_end_meets_the_callbacks_settings(

@@ -393,7 +393,8 @@ ApplicationCallback = Callable[[Any, Account], Awaitable[None] | None]
 """Called with the driver's open connection and the account, inside the transaction that inserts it, perhaps more than
 once.
 
-Whatever it raises fails the registration as ``ApplicationRefused``; a lost connection in it is ``CommitUnknown``.
+Whatever it raises fails the registration as ``ApplicationRefused``; one that takes too long is given up as
+``StoreUnavailable``, where the store can; a lost connection in it is ``CommitUnknown``.
 """
 
 Also = Row | ApplicationCallback

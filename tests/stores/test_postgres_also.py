@@ -322,6 +322,21 @@ async def test_a_callback_that_never_ends_is_not_waited_for(postgres_url: str, d
         await nothing_is_left(store, database, account)
 
 
+async def test_a_rollback_without_an_answer_is_not_waited_for(postgres_url: str, database: Connection) -> None:
+    """What the application said stands: nothing was committed."""
+    async with Proxy.before(postgres_url) as proxy:
+
+        async def callback(_: Connection, account: Account) -> None:
+            proxy.silence()
+            raise LookupError(account.id)
+
+        async with opened(proxy.through(postgres_url), also=callback, statement_timeout=50) as store:
+            writes, account = made("a@example.org")
+            with pytest.raises(ApplicationRefused):
+                await store.commit(writes, IDS.token())
+            await nothing_is_left(store, database, account)
+
+
 async def test_a_transaction_of_a_callback_is_a_savepoint(any_url: str, database: Connection) -> None:
     """On the same connection as often as it likes: what it takes back is not there, the account is."""
 

@@ -48,7 +48,8 @@ async def _sign_up(call: Call) -> Response:
             idempotency_key=key,
         )
     except InvalidInput as error:
-        raise InvalidInput(error.detail, tuple(map(_as_sent, error.errors))) from None
+        error.errors = tuple(map(_as_sent, error.errors))
+        raise
     account = account_answer(registered.account)
     return reply(SignUpAnswer(user_id=account.id, account=account), HTTPStatus.CREATED)
 

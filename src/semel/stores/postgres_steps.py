@@ -13,7 +13,7 @@ from semel.errors import ApplicationRefused, CommitUnknown, StoreRejected, Store
 from semel.model import Account
 from semel.ports import ApplicationCallback
 from semel.stores.postgres_connect import Connection
-from semel.stores.postgres_errors import commit_error, is_passing
+from semel.stores.postgres_errors import DRIVER_ERRORS, commit_error, is_passing
 from semel.stores.postgres_pool import Session
 
 __all__ = ["Steps"]
@@ -48,10 +48,7 @@ class Steps:
             await self._before_commit(session, statement, accounts)
             await self._end(connection)
         except (asyncpg.PostgresError, ApplicationRefused, CommitUnknown):
-            if connection.is_closed() or not connection.is_in_transaction():
-                connection.terminate()
-            else:
-                await connection.end(self._rollback)
+            await self._give_up(connection)
             raise
 
     async def _before_commit(
@@ -99,6 +96,17 @@ class Steps:
         if answer != "COMMIT":
             # A callback that caught the error of a statement: the server has already given the transaction up.
             raise ApplicationRefused("A statement of the application's callback failed.")
+
+    async def _give_up(self, connection: Connection) -> None:
+        """Roll back; where there is nothing to roll back, or no answer, let the connection go."""
+        try:
+            if connection.is_in_transaction():
+                async with asyncio.timeout(self._seconds):
+                    await connection.end(self._rollback)
+                return
+        except DRIVER_ERRORS:
+            pass
+        connection.terminate()
 
 
 def _ended_by_callback() -> CommitUnknown:

@@ -30,6 +30,8 @@ _SCHEMES: Final = frozenset({"postgres", "postgresql", "postgresql+asyncpg"})
 _DEFAULT_PORT: Final = 5432
 _FILES: Final = ("sslcert", "sslcrl", "sslkey", "sslrootcert")
 _TLS: Final = frozenset({"sslmode", "sslnegotiation", "ssl_min_protocol_version", "ssl_max_protocol_version", *_FILES})
+_ROOT: Final = "~/.postgresql/root.crt"
+"""Whom libpq and the driver trust where nobody says whom."""
 _SYSTEM: Final = "system"
 """In place of a file: the root certificates of this machine."""
 _WITH_SYSTEM: Final = frozenset({"sslmode", "sslnegotiation", "sslrootcert", "sslcert", "sslkey"})
@@ -186,7 +188,7 @@ def _check_tls(given: Mapping[str, str]) -> None:
     if root == _SYSTEM:
         if "sslrootcert" not in given or mode not in {"", "verify-full"} or _TLS & given.keys() - _WITH_SYSTEM:
             raise _wrong("sslrootcert=system, in the URL, goes with sslmode=verify-full, sslcert and sslkey alone")
-    elif mode.startswith("verify") and not root and not Path("~/.postgresql/root.crt").expanduser().is_file():
+    elif mode.startswith("verify") and not root and not Path(os.path.expanduser(_ROOT)).is_file():  # noqa: PTH111 - Path's own raises where there is no home
         remedy = "sslrootcert=/path/of/the/root.crt, or sslrootcert=system for those that this machine trusts"
         raise _wrong(f"sslmode={mode} needs root certificates: add {remedy}")
 

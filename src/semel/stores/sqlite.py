@@ -53,10 +53,10 @@ _NOW: Final = f"SELECT strftime('%Y-%m-%dT%H:%M:%f', 'now') || '+00:00', {_LOOK_
 async def open_sqlite(url: str, also: Also | None = None, *, busy_seconds: float = BUSY_SECONDS) -> SqliteStore:
     """Open the store of ``sqlite:///relative.db`` or ``sqlite:////absolute.db``, for the event loop that is running.
 
-    ``also`` is a ``Row``, or a plain function called in the writer's thread with the ``sqlite3.Connection``; it
-    neither commits nor rolls back, and what it returns is no awaitable. ``busy_seconds`` is how long to wait for another process that has the
-    file locked. Raises ``ConfigurationInvalid``, naming ``semel migrate`` where the tables are missing or of another
-    release or the file may not be opened, and a ``StoreError`` where it cannot be.
+    ``also`` is a ``Row``, or a plain function called in the writer's thread with the ``sqlite3.Connection``; it neither
+    commits nor rolls back, and what it returns is no awaitable. ``busy_seconds`` is how long to wait for another
+    process that has the file locked. Raises ``ConfigurationInvalid``, naming ``semel migrate`` where the tables are
+    missing or of another release, also where the file may not be opened, and a ``StoreError`` where it cannot be.
     """
     path = database_path(url)
     place, writer, reader = await asyncio.to_thread(_connect, path, busy_seconds)

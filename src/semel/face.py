@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack, suppress
-from datetime import timedelta
 from math import nan
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self, TypeVar
@@ -268,8 +267,7 @@ class Semel:
         except StoreError:
             count = age = nan
         else:
-            horizon = timedelta(seconds=self._engine.options.removal_horizon)
-            begun = [one.look_until - horizon for one in removals if one.look_until is not None]
+            begun = [one.condemned_at for one in removals if one.condemned_at is not None]
             count, age = len(removals), (self._engine.clock.now() - min(begun)).total_seconds() if begun else 0.0
         self.metrics.removals.set(count)
         self.metrics.removal_age.set(age)

@@ -204,8 +204,11 @@ class Identity(Record, frozen=True, kw_only=True):
     """The key of the registration that holds it, while held."""
     credential: str | None = None
     """The password hash, with the embedded provider only."""
+    condemned_at: datetime | None = None
+    """While condemned: since when."""
     look_until: datetime | None = None
-    """While condemned: until when a create of ours could still land, so how long upkeep looks again."""
+    """While condemned: how long upkeep looks again; a horizon from its beginning and from every delete: until then a
+    create of ours could still land, or somebody who signed in just before be given an account."""
     tries: int = 0
     """How often upkeep has looked for it; sets the back-off."""
 

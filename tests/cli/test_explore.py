@@ -38,6 +38,8 @@ def test_what_breaks_is_told_and_can_be_seen_again(run: Run) -> None:
     again = shlex.split(next(line for line in explored.out.splitlines() if line.startswith("semel explore")))
     story = run(*again[1:])
     assert story.code == 0
+    reports = [msgspec.json.decode(line) for line in run("explore", *TOYS, "--json").out.splitlines()]
+    assert shlex.join(again) in {shlex.join(shlex.split(report["reproduction"] or "")) for report in reports}
     assert story.out.strip() in explored.out
 
 

@@ -71,7 +71,7 @@ def _story(scenarios: Mapping[str, Scenario], faults: int, words: str) -> tuple[
 
 def _explore(source: str, jobs: Sequence[Job], *, as_json: bool) -> None:
     reports = []
-    for report in _reports(jobs):
+    for report in _reports(jobs, "" if source == _BUILT_IN else f" --from {source}"):
         reports.append(report)
         if as_json:
             sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
@@ -79,23 +79,25 @@ def _explore(source: str, jobs: Sequence[Job], *, as_json: bool) -> None:
     broken = [report for report in reports if report.violations]
     if not as_json:
         print_table(_COLUMNS, [_row(report) for report in sorted(reports, key=lambda one: one.scenario)], "")
-        elsewhere = "" if source == _BUILT_IN else f" --from {source}"
         for report in broken:
-            print_lines("", *report.violations, *report.story, f"{report.reproduction}{elsewhere}")
+            print_lines("", *report.violations, *report.story, report.reproduction or "")
     if broken:
         raise typer.Exit(Exit.FINDING)
 
 
-def _reports(jobs: Sequence[Job]) -> Iterator[Report]:
+def _reports(jobs: Sequence[Job], elsewhere: str) -> Iterator[Report]:
+    """Yield the reports, each with a reproduction that says where the scenario is."""
     console = Console(stderr=True)
-    yield from track(
+    for report in track(
         explore_all(jobs),
         "Exploring",
         total=len(jobs),
         console=console,
         disable=not console.is_terminal,
         transient=True,
-    )
+    ):
+        line = report.reproduction
+        yield report if line is None else msgspec.structs.replace(report, reproduction=line + elsewhere)
 
 
 def _row(report: Report) -> tuple[object, ...]:

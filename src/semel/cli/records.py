@@ -61,6 +61,7 @@ def _removal(identity: Identity) -> dict[str, Any]:
     return {
         "id": identity.id,
         "provider_id": identity.provider_id,
+        "condemned_at": identity.condemned_at,
         "tries": identity.tries,
         "next_look_at": identity.due_at,
         "look_until": identity.look_until,
@@ -111,5 +112,5 @@ def removal_list(*, as_json: AsJson = False) -> None:
     if as_json:
         print_json(shown)
         return
-    columns = ("Id", "At the provider", "Tries", "Next look", "Looked for until")
+    columns = ("Id", "At the provider", "Since", "Tries", "Next look", "Looked for until")
     print_table(columns, [tuple(one.values()) for one in shown], "There are no removals.")

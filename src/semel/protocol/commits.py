@@ -243,7 +243,18 @@ def failed(registration: Registration, failure: str, now: datetime, options: Opt
 def condemned(identity: Identity, now: datetime, options: Options) -> Identity:
     """Return the identity as a removal, due at once."""
     horizon = now + timedelta(seconds=options.removal_horizon)
-    return identity.but(state=IdentityState.CONDEMNED, registration=None, due_at=now, look_until=horizon, tries=0)
+    state = IdentityState.CONDEMNED
+    return identity.but(state=state, registration=None, due_at=now, condemned_at=now, look_until=horizon, tries=0)
+
+
+def watched_on(identity: Identity, now: datetime, options: Options) -> Identity:
+    """Return the removal as it must stand before its identity is deleted at the provider.
+
+    Somebody may have signed in with that identity a moment ago, and give it an account as soon as its record is gone.
+    So the record stays for a whole horizon from here, and, being another version, no look of before can forget it.
+    """
+    horizon = now + timedelta(seconds=options.removal_horizon)
+    return identity.but(look_until=max(identity.look_until or horizon, horizon))
 
 
 def failing(held: Held, failure: str, now: datetime, options: Options) -> list[Write]:

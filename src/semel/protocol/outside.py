@@ -140,16 +140,24 @@ class Outside:
         if record is None:
             return _Whose.SOMEBODYS, None
         if record.state is IdentityState.CONDEMNED:
-            await self._lease_for_a_call()
-            removed = await self._remote.delete(other.provider_id)
-            if isinstance(removed, Unknown):
-                raise await self._unknown(removed)
+            await self._remove(record, other)
             return _Whose.OPEN, None
         if record.state is IdentityState.OWNED:
             owner = await self._engine.store.get(Account, (record.id,))
             if owner is not None and Name("email", self._ask.email or "") in owner.identifiers:
                 return _Whose.SOMEBODYS, None
         return _Whose.OPEN, None
+
+    async def _remove(self, record: Identity, other: Found) -> None:
+        """Delete a condemned identity that is in the way, as upkeep does: first its record says so."""
+        engine = self._engine
+        await self._lease_for_a_call()
+        watched = commits.watched_on(record, engine.clock.now(), engine.options)
+        if not (await engine.put([Replace(watched)])).done:
+            return
+        removed = await self._remote.delete(other.provider_id)
+        if isinstance(removed, Unknown):
+            raise await self._unknown(removed)
 
 
 _EMAIL_TAKEN = FieldError("email", "identity_already_exists", "Email is already registered with the identity provider")

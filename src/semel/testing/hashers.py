@@ -22,9 +22,9 @@ class CheapHasher:
     outdated.
     """
 
-    slow = False
-
-    def __init__(self, profile: str = "1") -> None:
+    def __init__(self, profile: str = "1", *, slow: bool = False) -> None:
+        self.slow = slow
+        """Whether the engine is to treat it like one that takes long."""
         self._prefix = f"$not-for-production${profile}$"
 
     async def hash(self, password: Secret) -> str:

@@ -33,6 +33,8 @@ __all__ = ["Snapshot", "Told", "at_rest", "on_commit", "on_delete", "records_of"
 R = TypeVar("R", bound=Record)
 
 _PAGE = 500
+_OPEN = frozenset({None, "outcome_unknown", "registration_in_flight", "idempotency_key_reused"})
+"""Codes that do not say that there is no account: the caller is to come back, or another one's password made it."""
 
 
 class Told(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,6 +50,8 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     """The error's code of a refusal."""
     asked: tuple[Name, ...] = ()
     """The identifiers that the caller asked for."""
+    converges: bool = False
+    """Whether its door gives the owner of a proved identifier as the answer, and it proved the deciding one."""
     opens: bool | None = None
     """Whether, at rest, the password of the success signs in to its account; ``None`` where nobody tried."""
     drew: frozenset[str] = frozenset()
@@ -62,6 +66,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """What the provider has; ``None`` where identities are in the store."""
     foreign: frozenset[str] = frozenset()
     """The provider's ids of what is somebody's. One of them may have healed into an account; none must be missing."""
+    astray: frozenset[str] = frozenset()
+    """Accounts whose identity has another email than they have, because somebody changed it at the provider."""
     secrets: tuple[str, ...] = ()
     """Passwords that were used: none of them may stand in a record."""
 
@@ -103,6 +109,10 @@ def _unique(snapshot: Snapshot) -> Iterator[str]:
     for name, owners in Counter(name for name, _ in listed).items():
         if owners > 1:
             yield f"U: {owners} accounts own the {name.kind}"
+    made = {account.id: account.registration for account in snapshot.all(Account)}
+    for one in snapshot.all(Identifier):
+        if one.owned and (one.attempt_id, one.registration) != (one.account_id, made.get(one.account_id or "")):
+            yield f"U: the {one.kind} names another attempt, or another registration, than its owner's"
     owned = {(one.name, one.account_id) for one in snapshot.all(Identifier) if one.owned}
     yield from (f"U: an account and its {name.kind} do not agree" for name, _ in sorted(owned ^ set(listed), key=str))
     families = {(one.id, one.account_id) for one in snapshot.all(SessionFamily)}
@@ -115,10 +125,11 @@ def _whole(snapshot: Snapshot) -> Iterator[str]:
     records = {one.id for one in snapshot.all(Identity) if one.state is IdentityState.OWNED}
     yield from (f"W: account and identity's record do not agree: {one}" for one in sorted(records ^ set(accounts)))
     for one in snapshot.all(Registration):
-        if one.state is RegistrationState.COMPLETED and one.account_id not in accounts:
-            yield f"W: a registration completed, and its account is not there: {one.account_id}"
+        if (one.state is RegistrationState.COMPLETED) is not (one.account_id in accounts):
+            yield f"W: a registration is {one.state}, and its account does not agree: {one.account_id}"
     if snapshot.identities is not None:
         yield from _whole_outside(snapshot, snapshot.identities, accounts)
+        yield from _linked(snapshot, snapshot.identities)
 
 
 def _whole_outside(snapshot: Snapshot, identities: Sequence[Found], accounts: dict[str, Account]) -> Iterator[str]:
@@ -128,10 +139,18 @@ def _whole_outside(snapshot: Snapshot, identities: Sequence[Found], accounts: di
     ours = {name for name, one in there.items() if one.provider_id not in snapshot.foreign or name in accounts}
     yield from (f"W: account and identity do not agree: {one}" for one in sorted(ours ^ set(accounts)))
     for name in ours & set(accounts):
-        if there[name].email != accounts[name].email_canonical:
+        if there[name].email != accounts[name].email_canonical and name not in snapshot.astray:
             yield f"W: the provider has another email for {name}"
     missing = snapshot.foreign - {one.provider_id for one in identities}
     yield from (f"D: an identity of somebody else was deleted: {one}" for one in sorted(missing))
+
+
+def _linked(snapshot: Snapshot, identities: Sequence[Found]) -> Iterator[str]:
+    """Judge that our record of an account's identity leads to it at the provider."""
+    there = {one.identity_id: one.provider_id for one in identities}
+    for record in snapshot.all(Identity):
+        if (record.provider_id or record.id) != there.get(record.id, record.provider_id or record.id):
+            yield f"W: an identity's record leads to another at the provider: {record.id}"
 
 
 def _left_behind(snapshot: Snapshot) -> Iterator[str]:
@@ -171,7 +190,10 @@ def _kept_words(snapshot: Snapshot, told: Sequence[Told]) -> Iterator[str]:
                 yield f"K: {one.who} was told of a success, and its password does not sign in"
             if one.registration is not None:
                 named[one.registration].add(one.account_id)
-        elif one.code == "user_already_exists" and one.drew & accounts.keys():
+                owner = accounts.get(one.account_id)
+                if owner is not None and owner.registration != one.registration and not one.converges:
+                    yield f"K: {one.who} was told of an account that another's registration made"
+        elif one.code not in _OPEN and one.drew & accounts.keys():
             yield f"R: {one.who} was refused, and yet made an account"
     yield from (f"K: a key names {len(ids)} accounts: {sorted(ids)}" for ids in named.values() if len(ids) > 1)
 

@@ -7,6 +7,7 @@ from typing import cast
 
 from semel.model import Identity, Record
 from semel.ports import Absent, Delete, Found, Replace, Unknown
+from semel.protocol import commits
 from semel.protocol.engine import Engine
 from semel.states import IdentityState
 
@@ -19,31 +20,22 @@ async def remove(engine: Engine, record: Record) -> bool:
     if identity.state is not IdentityState.CONDEMNED:
         return False
     now = engine.clock.now()
-    absent = await _absent_now(engine, identity)
-    if absent and identity.look_until is not None and identity.look_until <= now:
-        done = await engine.put([Delete(identity)])
-        if done.done:
+    said = await _look(engine, identity)
+    over = identity.look_until is not None and identity.look_until <= now
+    if isinstance(said, Absent) and over:
+        if (await engine.put([Delete(identity)])).done:
             engine.events.emit("identity.removed", {"identity": identity.id, "tries": identity.tries})
-    else:
-        await engine.put([Replace(identity.but(due_at=_next_look(engine, identity, now), tries=identity.tries + 1))])
+        return True
+    watched = commits.watched_on(identity, now, engine.options) if isinstance(said, Found) else identity
+    next_look = _next_look(engine, watched, now)
+    noted = await engine.put([Replace(watched.but(due_at=next_look, tries=identity.tries + 1))])
+    if noted.done and isinstance(said, Found) and engine.remote is not None:
+        await engine.remote.delete(said.provider_id)
     return True
 
 
-async def _absent_now(engine: Engine, identity: Identity) -> bool:
-    """Tell whether the identity is not there; if it is, delete it.
-
-    What was there a moment ago may have signed in just then: its record stays for another look.
-    """
-    if engine.remote is None:
-        return True
-    match await engine.remote.find(identity.id):
-        case Absent():
-            return True
-        case Found() as found:
-            await engine.remote.delete(found.provider_id)
-            return False
-        case Unknown():
-            return False
+async def _look(engine: Engine, identity: Identity) -> Found | Absent | Unknown:
+    return Absent() if engine.remote is None else await engine.remote.find(identity.id)
 
 
 def _next_look(engine: Engine, identity: Identity, now: datetime) -> datetime:

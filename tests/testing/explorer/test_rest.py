@@ -8,7 +8,7 @@ from typing import Any
 
 from typing_extensions import override
 
-from semel.testing.explorer import Judge, Ports, Rest, explore
+from semel.testing.explorer import Ending, Judge, Ports, Rest, explore
 from tests.testing.explorer.toys import SECOND, Blind, scenario
 
 
@@ -71,3 +71,22 @@ def test_a_pass_that_is_enough_is_judged_where_nothing_is_on_its_way() -> None:
     report = explore(slow, faults=1)
     assert report.violations == ("too slow",)
     assert report.reproduction == 'semel explore toy --faults 1 --replay "A A:crash"'
+
+
+def test_who_comes_afterwards_finds_everything_at_rest() -> None:
+    """Undisturbed, after the last pass; what it is told is judged, and what it leaves is not."""
+
+    async def looks(ports: Ports) -> int:
+        found: int = await ports["shelf"].get("mess") or 0
+        await ports["shelf"].put("mess", 7)
+        return found
+
+    class Told(Judge):
+        @override
+        def ended(self, ending: Ending) -> Sequence[str]:
+            assert ending.afterwards is not None
+            return [f"found {ending.afterwards.value}, left {ending.states['shelf'].get('mess', 0)}"]
+
+    rest = Rest(upkeep=cleans, near=(SECOND,), far=(SECOND,), afterwards=looks)
+    messy = replace(scenario({"A": leaves_a_mess}, shelf=Blind()), judge=Told(), rest=rest)
+    assert explore(messy, faults=1).violations == ("found 0, left 0",)

@@ -10,6 +10,7 @@ _COMMIT = "embedded/fresh/key+rival"
 _DELETION = "own/owned/delete+key"
 _FAIL = ("semel.registrar.fail", "semel.protocol.ending.fail", "semel.protocol.outside.fail")
 _FINISH = ("semel.protocol.ending.finish", "semel.upkeep.rescue.finish")
+_LOOK = ("semel.upkeep.removal._look",)
 _LEASE = ("semel.registrar.take_lease", "semel.protocol.ending.take_lease")
 _OUTSIDE = ("semel.registrar.Outside",)
 _REPLAY = ("semel.registrar.same_answer",)
@@ -52,7 +53,28 @@ MUTANTS = (
     Mutant(steps.AnswersEarly, "own/fresh/key", 0, "A", _OUTSIDE),
     Mutant(steps.AdoptsByEmail, "own/foreign/key", 0, "W", _OUTSIDE),
     Mutant(steps.RemovesWhatIsInTheWay, "own/foreign/key", 0, "D", _OUTSIDE),
-    Mutant(steps.HealsByALook, "own/fresh/key+sign-in+upkeep", 0, "W", ("semel.testing.scenarios.parties.SignInDoor",)),
+    Mutant(steps.RemovesWhatHasARecord, "own/astray/key", 0, "D", _OUTSIDE),
+    Mutant(steps.ConvergesUnproved, "embedded/fresh/federated+federated-unproved", 0, "K", _WORK),
+    Mutant(steps.ConvergesOnAnyName, "embedded/fresh/federated-u+federated-rival", 0, "K", _WORK),
+    Mutant(steps.NeverRunsAgain, "own/rejecting/key", 0, "R", _WORK),
+    Mutant(steps.SaysThatNothingChanged, "embedded/fresh/key", 2, "R", _WORK),
+    Mutant(steps.takes_any_payload, "embedded/fresh/no-key+no-key-u", 0, "K", ("semel.registrar.same_intent",)),
+    Mutant(steps.gives_up_nothing, "own/refusing/key+upkeep", 1, "P", ("semel.protocol.ending._forward",)),
+    Mutant(steps.releases_the_first, "embedded/two-names/delete", 0, "U", ("semel.protocol.commits.account_end",)),
+    Mutant(steps.withdraws_by_key, "embedded/reused/delete", 0, "W", ("semel.deletion._made",)),
+    Mutant(steps.asks_nobody, "own/removal-due/upkeep", 0, "W", _LOOK),
+    Mutant(steps.takes_silence_for_absence, "own/removal-due/upkeep", 1, "W", _LOOK),
+    Mutant(steps.takes_a_delete_for_absence, "own/removal-due/upkeep", 1, "WD", _LOOK),
+    Mutant(
+        steps.watches_on_for_nobody,
+        "own/removal-due/removal+removal-2+sign-in-0",
+        0,
+        "W",
+        ("semel.protocol.commits.watched_on",),
+    ),
+    Mutant(
+        steps.HealsByALook, "own/fresh/key+sign-in+upkeep", 0, "WT", ("semel.testing.scenarios.parties.SignInDoor",)
+    ),
 )
 """Each breaks a rule of safety."""
 

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import msgspec
 from typing_extensions import override
 
 from semel.deletion import delete_account
-from semel.errors import IdempotencyKeyReused, OutcomeUnknown, SemelError
+from semel.errors import IdempotencyKeyReused, OutcomeUnknown, SemelError, StoreUnavailable
 from semel.healing import SignInDoor
 from semel.model import Account, Identifier, Identity, Name, Profile, Registration, Secret
-from semel.ports import Delete, Found, RemoteProvider, Replace, Unknown
+from semel.ports import Absent, Delete, Found, RemoteProvider, Replace, Unknown, Write
 from semel.protocol import commits
-from semel.protocol.commits import Ask, Held
-from semel.protocol.ending import complete, fail, finish, held, take_lease
+from semel.protocol.commits import Ask, Held, Owned, account_end
+from semel.protocol.ending import FINAL, complete, fail, finish, held, take_lease
 from semel.protocol.engine import Engine, Registered
+from semel.protocol.options import Options
 from semel.protocol.outside import Outside, _Whose
 from semel.protocol.replay import same_answer, same_intent
 from semel.registrar import _Work
-from semel.states import Door, IdentityState
+from semel.states import DOORS_THAT_CONVERGE, Door, IdentityState, RegistrationState
+from semel.upkeep.removal import _look
 
 
 async def replays_unverified(engine: Engine, registration: Registration, password: Secret | None) -> Registered | None:
@@ -59,6 +62,61 @@ async def completes_unasked(engine: Engine, registration: Registration) -> None:
 async def forgets_the_pending(engine: Engine, registration: Registration) -> None:
     """Retention takes whatever is due, a registration still pending as well."""
     await engine.put([Delete(registration)])
+
+
+async def asks_nobody(engine: Engine, identity: Identity) -> Absent:
+    """A removal whose horizon is over is forgotten unseen."""
+    del engine, identity
+    return Absent()
+
+
+async def takes_silence_for_absence(engine: Engine, identity: Identity) -> Found | Absent | Unknown:
+    """A look at a removal that has no answer has found nothing."""
+    said = await _look(engine, identity)
+    return Absent() if isinstance(said, Unknown) else said
+
+
+async def takes_a_delete_for_absence(engine: Engine, identity: Identity) -> Found | Absent | Unknown:
+    """What a look at a removal finds and deletes was not there."""
+    said = await _look(engine, identity)
+    if isinstance(said, Found) and engine.remote is not None:
+        await engine.remote.delete(said.provider_id)
+        return Absent()
+    return said
+
+
+def watches_on_for_nobody(identity: Identity, now: datetime, options: Options) -> Identity:
+    """A removal stays no longer than it would have, whenever its identity is deleted: who just signed in is missed."""
+    del now, options
+    return identity
+
+
+def releases_the_first(owned: Owned, now: datetime, options: Options, *, embedded: bool) -> list[Write]:
+    """An account's end releases the first of its identifiers."""
+    kept = list(owned.identifiers)[1:]
+    writes = account_end(owned, now, options, embedded=embedded)
+    return [write for write in writes if write.record not in kept]
+
+
+def withdraws_by_key(registration: Registration | None, account_id: str) -> bool:
+    """An account's end withdraws whatever registration has its key by now."""
+    del account_id
+    return registration is not None and registration.state is RegistrationState.COMPLETED
+
+
+async def gives_up_nothing(engine: Engine, holding: Held, provider_id: str | None) -> str | None:
+    """Rescue leaves a registration pending whose second commit is refused for good."""
+    try:
+        return "completed" if await complete(engine, holding, provider_id) else None
+    except FINAL:
+        return None
+
+
+async def takes_any_payload(engine: Engine, ask: Ask, taken: Identifier, password: Secret | None) -> Registered | None:
+    """Without a key any payload with the same identifier and password is the same intent."""
+    first = await engine.store.get(Registration, (taken.registration,))
+    same = ask if first is None else msgspec.structs.replace(ask, fingerprint=first.fingerprint)
+    return await same_intent(engine, same, taken, password)
 
 
 async def removes_before_failing(engine: Engine, holding: Held, failure: str) -> bool:
@@ -112,6 +170,61 @@ class RemovesWhatIsInTheWay(Outside):
         return _Whose.OPEN, None
 
 
+class RemovesWhatHasARecord(Outside):
+    """An identity with the email of the registration is deleted if it is ours, though an account owns it."""
+
+    @override
+    async def _whose_other(self, other: Found) -> tuple[_Whose, str | None]:
+        record = await self._engine.store.get(Identity, (other.identity_id,))
+        if record is None:
+            return _Whose.SOMEBODYS, None
+        await self._remote.delete(other.provider_id)
+        return _Whose.OPEN, None
+
+
+class ConvergesUnproved(_Work):
+    """A door that converges does so for those, too, who have proved nothing."""
+
+    @override
+    async def _same(self, owned: list[Identifier]) -> Registered | None:
+        self.ask = msgspec.structs.replace(self.ask, proved=True)
+        return await super()._same(owned)
+
+
+class ConvergesOnAnyName(_Work):
+    """A door that converges does so on any identifier that is taken, not on the deciding one alone."""
+
+    @override
+    async def _same(self, owned: list[Identifier]) -> Registered | None:
+        if self.ask.door not in DOORS_THAT_CONVERGE:
+            return await super()._same(owned)
+        owner = await self._engine.store.get(Account, (owned[0].account_id or "",))
+        return Registered(owner, replayed=True) if owner else None
+
+
+class NeverRunsAgain(_Work):
+    """A registration that has failed stays failed: its key is spent."""
+
+    @override
+    async def _step(self, registration: Registration | None) -> Registered | None:
+        if registration is not None and registration.state is RegistrationState.FAILED:
+            raise OutcomeUnknown
+        return await super()._step(registration)
+
+
+class SaysThatNothingChanged(_Work):
+    """After a doubt, a store that does not answer is called unavailable: as if nothing could come of it any more."""
+
+    @override
+    async def run(self) -> Registered:
+        try:
+            return await super().run()
+        except OutcomeUnknown as error:
+            if isinstance(error.__cause__, StoreUnavailable):
+                raise error.__cause__ from None
+            raise
+
+
 class RefusesInDoubt(_Work):
     """A refusal is answered at once, though a commit of ours without an answer may still land."""
 
@@ -121,7 +234,7 @@ class RefusesInDoubt(_Work):
 
 
 class HealsByALook(SignInDoor):
-    """Sign-in looks whether the identity is condemned, instead of writing its record with the account."""
+    """Sign-in looks whether the identity is condemned, and writes its record after the account, not with it."""
 
     @override
     async def _account(self, identity: Found, deadline: datetime) -> Account | None:
@@ -132,7 +245,11 @@ class HealsByALook(SignInDoor):
         ask = Ask(record.id, True, Door.SIGN_IN, "", (name,), False, Profile(email=identity.email))  # noqa: FBT003
         account, writes = commits.whole(ask, record, None, self._engine.clock.now(), self._engine.options)
         put = await self._engine.put([write for write in writes if not isinstance(write.record, Identity)])
-        return account.but(version=put.token) if put.done else None
+        if not put.done:
+            return None
+        record = await self._engine.store.get(Identity, record.key) or record
+        await self._engine.put([Replace(record.but(state=IdentityState.OWNED, registration=None))])
+        return account.but(version=put.token)
 
 
 class ReusesTheId(_Work):

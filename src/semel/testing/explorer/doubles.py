@@ -58,12 +58,20 @@ class StoreService(Service):
 
 
 class ProviderService(Service):
-    """A remote identity provider (``ports.RemoteProvider``, ``ports.Sessions``): a ``FakeProvider`` in some state."""
+    """A remote identity provider (``ports.RemoteProvider``, ``ports.Sessions``) in some state.
+
+    It is a ``FakeProvider``, or another kind of it.
+    """
 
     effects: ClassVar[frozenset[str]] = frozenset({"create", "delete"})
 
-    def __init__(self, state: State | None = None, variant: Variant = Variant.OWN) -> None:
-        super().__init__(lambda _: FakeProvider(variant), state or State())
+    def __init__(
+        self,
+        state: State | None = None,
+        variant: Variant = Variant.OWN,
+        kind: Callable[[Variant], FakeProvider] = FakeProvider,
+    ) -> None:
+        super().__init__(lambda _: kind(variant), state or State())
 
     @override
     def lost(self, verb: str) -> Answer | None:

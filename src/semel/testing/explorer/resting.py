@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from semel.testing.explorer.parties import Node, Party
-from semel.testing.explorer.runs import How, Program
+from semel.testing.explorer.runs import How, Outcome, Program
 from semel.testing.explorer.scenarios import Rest, Scenario
 from semel.testing.explorer.worlds import Left, Universe, World
 
 __all__ = ["Resting"]
+
+Final = tuple[World, Outcome | None, tuple[str, ...]]
+"""A world at rest, what came to who came afterwards, and what was seen to be wrong on the way."""
 
 _At = tuple[int, Node | None, World, World]
 """A pass's number, the upkeep that runs it (``None``: it has not begun), the world now and when the pass began."""
@@ -25,22 +28,27 @@ class Resting:
         if scenario.rest is not None:
             self._passes = tuple(_passes(scenario, scenario.rest, universe))
             self._near = len(scenario.rest.near)
-        self._rested: dict[World, tuple[tuple[World, tuple[str, ...]], ...]] = {}
+        rest = scenario.rest
+        after = rest.afterwards if rest is not None else None
+        self._afterwards = Party(Program("afterwards", after, universe, scenario.memories)) if after else None
+        self._rested: dict[World, tuple[Final, ...]] = {}
 
     def close(self) -> None:
         """End the coroutines that wait."""
         for party, _ in self._passes:
             party.close()
+        if self._afterwards is not None:
+            self._afterwards.close()
 
-    def finals(self, world: World) -> tuple[tuple[World, tuple[str, ...]], ...]:
-        """Return every world at rest that this one can come to, with what was seen to be wrong on the way."""
+    def finals(self, world: World) -> tuple[Final, ...]:
+        """Return every world at rest that this one can come to."""
         start = world.but(left=Left())
         found = self._rested.get(start)
         if found is None:
             found = self._rested[start] = tuple(self._search(start))
         return found
 
-    def _search(self, start: World) -> Iterator[tuple[World, tuple[str, ...]]]:
+    def _search(self, start: World) -> Iterator[Final]:
         seen: set[tuple[int, Node | None, World, World]] = set()
         todo: list[_At] = [(0, None, start, start)]
         while todo:
@@ -50,13 +58,23 @@ class Resting:
             seen.add(at)
             number, _, world, _ = at
             if number == len(self._passes) and not world.late:
-                yield world, ()
+                yield world, self._after_all(world), ()
                 continue
             for each, blames in self._after(at, quiet=not start.late):
                 if blames:
-                    yield each[2], blames
+                    yield each[2], None, blames
                 else:
                     todo.append(each)
+
+    def _after_all(self, world: World) -> Outcome | None:
+        """Return what who comes now is told; nobody else is there, and nothing goes wrong."""
+        if self._afterwards is None:
+            return None
+        node = self._afterwards.start(world.now)
+        while node.calls:
+            world, answer, _ = world.do(node.calls[0])
+            node = self._afterwards.after(node, 0, answer, world.now)
+        return node.outcome
 
     def _after(self, at: _At, *, quiet: bool) -> Iterator[tuple[_At, tuple[str, ...]]]:
         number, node, world, began = at

@@ -21,6 +21,8 @@ class Ending(NamedTuple):
     outcomes: Mapping[str, Outcome]
     disturbed: bool
     """Whether anything went wrong on the way: a fault, or a jump of the clock."""
+    afterwards: Outcome | None = None
+    """What ``Rest.afterwards`` came to; the states are those before it."""
 
 
 class Judge:
@@ -51,12 +53,13 @@ class Rest:
     """How the world comes to rest: one pass of upkeep after the other, each after some time, and no more faults.
 
     Requests on their way land anywhere in the ``near`` passes, and have landed before the ``far`` ones. The last pass
-    must find nothing to do.
+    must find nothing to do. Then somebody may come ``afterwards``, undisturbed.
     """
 
     upkeep: Make
     near: tuple[timedelta, ...]
     far: tuple[timedelta, ...]
+    afterwards: Make | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

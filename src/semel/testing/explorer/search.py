@@ -11,6 +11,7 @@ from typing import NamedTuple, Self
 from semel.testing.explorer.moves import Choice, Move, Moves, State, over
 from semel.testing.explorer.parties import Node
 from semel.testing.explorer.resting import Resting
+from semel.testing.explorer.runs import Outcome
 from semel.testing.explorer.scenarios import Ending
 from semel.testing.explorer.worlds import World
 
@@ -122,19 +123,21 @@ class Explorer:
         self.endings.add(state)
         nodes, world = state
         disturbed = world.left != self._moves.start
-        for final, blames in self._resting.finals(world):
-            violations = blames or self._judged(nodes, final, disturbed=disturbed)
+        for final, afterwards, blames in self._resting.finals(world):
+            violations = blames or self._judged(nodes, final, afterwards, disturbed=disturbed)
             if violations:
                 return violations
         return ()
 
-    def _judged(self, nodes: tuple[Node, ...], final: World, *, disturbed: bool) -> tuple[str, ...]:
+    def _judged(
+        self, nodes: tuple[Node, ...], final: World, afterwards: Outcome | None, *, disturbed: bool
+    ) -> tuple[str, ...]:
         key = (nodes, final, disturbed)
         found = self._verdicts.get(key)
         if found is None:
             outcomes = {name: node.outcome for name, node in zip(self.scenario.parties, nodes, strict=True)}
             told = {name: outcome for name, outcome in outcomes.items() if outcome is not None}
-            found = tuple(self.scenario.judge.ended(Ending(final.view(), told, disturbed)))
+            found = tuple(self.scenario.judge.ended(Ending(final.view(), told, disturbed, afterwards)))
             self._verdicts[key] = found
         return found
 

@@ -60,7 +60,7 @@ class Answer:
     def give(self) -> Any:  # noqa: ANN401 - an answer may be anything
         """Return the value, or raise the error, each as new: the one who gets it may change it."""
         if self.error is not None:
-            raise type(self.error)(*self.error.args)
+            raise _anew(self.error)
         return list(self.value) if isinstance(self.value, list) else self.value
 
     def key(self) -> Hashable:
@@ -68,6 +68,14 @@ class Answer:
         if self.error is not None:
             return type(self.error), frozen(self.error.args)
         return type(self.value), frozen(self.value)
+
+
+def _anew(error: Exception) -> Exception:
+    """Return the error as if it had just been made; one that its arguments alone do not make is returned itself."""
+    try:
+        return type(error)(*error.args)
+    except TypeError:
+        return error.with_traceback(None)
 
 
 class Service:

@@ -6,38 +6,44 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import Final
 
+import msgspec
+
 from semel.intents import Intent
-from semel.model import Record, Secret
+from semel.model import Secret
 from semel.registrar import LOOKS_AGAIN
 from semel.states import Door
+from semel.stores.memory import MemoryStore
 from semel.testing.explorer.doubles import ProviderService, StoreService
 from semel.testing.explorer.runs import Make
 from semel.testing.explorer.scenarios import Rest, Scenario
-from semel.testing.fake_provider import State, Variant
+from semel.testing.fake_provider import FakeProvider, Variant
 from semel.testing.scenarios import seeds
+from semel.testing.scenarios.doubles import RefusingStore, RejectingProvider
 from semel.testing.scenarios.judge import EngineJudge
-from semel.testing.scenarios.parties import Setting, again, caller, deleting, signing_in, upkeep
+from semel.testing.scenarios.parties import Setting, again, caller, deleting, several, signing_in, stopping, upkeep
 from semel.testing.scenarios.seeds import ANN, P0, P1, P2, P3
 from semel.upkeep import BUILT_IN
 
 __all__ = ["PEOPLE", "built_in", "scenario"]
 
 _KEY: Final = "the key of ann's form"
+_FEDERATED: Final = "federated sign-in of ann"
 _SECOND: Final = timedelta(seconds=1)
 _PAST_LEASE: Final = 40 * _SECOND
 _PAST_HORIZON: Final = 1000 * _SECOND
 
 Person = Callable[[Setting], Make]
+_Meetings = tuple[str, ...]
 
 
 def _form(key: str | None, password: Secret = P1, email: str = ANN, username: str | None = None) -> Intent:
     return Intent(email=email, password=password, username=username, idempotency_key=key)
 
 
-def _federated() -> Intent:
-    issuer = ("https://issuer.example.org", "ann")
+def _federated(key: str | None, *, subject: str = "ann", username: str | None = None, proved: bool = True) -> Intent:
+    issuer = ("https://issuer.example.org", subject)
     return Intent(
-        door=Door.FEDERATED, email=ANN, federated=issuer, idempotency_key="federated sign-in of ann", proved=True
+        door=Door.FEDERATED, email=ANN, federated=issuer, username=username, idempotency_key=key, proved=proved
     )
 
 
@@ -52,6 +58,12 @@ PEOPLE: Final[Mapping[str, Person]] = {
     "no-key": lambda to: caller(to, _form(None)),
     "no-key-twin": lambda to: caller(to, _form(None)),
     "no-key-other-password": lambda to: caller(to, _form(None, P2)),
+    "no-key-u": lambda to: caller(to, _form(None, username="ulysses")),
+    "two-in-one": lambda to: several(to, _form(_KEY), _form("the key of a rival", P3)),
+    "twice-in-one": lambda to: several(to, _form(_KEY), _form(_KEY)),
+    "stopping": lambda to: stopping(to, _form(_KEY)),
+    "both": lambda to: caller(to, _form("the key of ann and u", username="ulysses")),
+    "both-rival": lambda to: caller(to, _form("another key of ann and u", P3, username="ulysses")),
     "ann-and-u": lambda to: caller(to, _form("the key of ann and u", email=ANN, username="ulysses")),
     "bob-and-u": lambda to: caller(to, _form("the key of bob and u", email="bob@example.org", username="ulysses")),
     "phone-and-ann": lambda to: caller(
@@ -61,14 +73,22 @@ PEOPLE: Final[Mapping[str, Person]] = {
         to,
         Intent(email="bob@example.org", phone="+493012345678", password=P3, idempotency_key="the key of bob's phone"),
     ),
-    "federated": lambda to: caller(to, _federated()),
-    "federated-twin": lambda to: caller(to, _federated()),
+    "federated": lambda to: caller(to, _federated(_FEDERATED)),
+    "federated-twin": lambda to: caller(to, _federated(_FEDERATED)),
+    "federated-tab": lambda to: caller(to, _federated("federated sign-in of ann in another tab")),
+    "federated-no-key": lambda to: caller(to, _federated(None)),
+    "federated-unproved": lambda to: caller(to, _federated("a federated sign-in that proves nothing", proved=False)),
+    "federated-u": lambda to: caller(to, _federated(_FEDERATED, username="ulysses")),
+    "federated-rival": lambda to: caller(
+        to, _federated("federated sign-in of another", subject="another", username="ulysses")
+    ),
     "sign-in": lambda to: signing_in(to, ANN, P1),
     "sign-in-0": lambda to: signing_in(to, ANN, P0),
     "upkeep": upkeep,
     "upkeep-2": upkeep,
     "rescue": lambda to: upkeep(to, BUILT_IN[:1]),
     "removal": lambda to: upkeep(to, BUILT_IN[1:2]),
+    "removal-2": lambda to: upkeep(to, BUILT_IN[1:2]),
     "replay": lambda to: caller(to, _form(seeds.KEY, P0)),
     "replay-other-password": lambda to: caller(to, _form(seeds.KEY, P2)),
     "delete": lambda to: deleting(to, seeds.ACCOUNT),
@@ -83,10 +103,25 @@ _ABOUT: Final = {
     "forged": "somebody's identity at the provider bears a forged marker",
     "dead": "a registration of a worker that died holds the email",
     "removal": "a registration failed, and its identity is still at the provider",
+    "removal-due": "a registration failed so long ago that its removal is about to be forgotten; the identity is there",
     "retained": "a registration failed long ago and is about to be forgotten",
+    "two-names": "an account owns the email and a username",
+    "astray": "an account of somebody else's has an identity that was given the email at the provider",
+    "reused": "an account owns the email, and the key that made it has made another since",
+    "refusing": "nobody has the email, and the application refuses every account",
+    "rejecting": "nobody has the email, and the provider takes nobody",
 }
 
-_FRESH: Final = (
+_REFUSES: Final = {
+    "foreign": "identity_already_exists",
+    "forged": "identity_already_exists",
+    "astray": "outcome_unknown",
+    "refusing": "application_refused",
+    "rejecting": "provider_refused",
+}
+"""With what a world may refuse whoever wants the email."""
+
+_FRESH: Final[_Meetings] = (
     "key",
     "key same",
     "key other-password",
@@ -101,10 +136,16 @@ _FRESH: Final = (
     "phone-and-ann phone-and-bob",
     "retry other-password",
     "retry rival",
+    "both both-rival",
+    "no-key no-key-u",
     "federated federated-twin",
+    "federated federated-tab",
+    "federated federated-no-key",
+    "federated federated-unproved",
+    "federated-u federated-rival",
     "federated key",
 )
-_OWNED: Final = (
+_OWNED: Final[_Meetings] = (
     "replay",
     "replay-other-password",
     "replay replay-other-password",
@@ -112,15 +153,34 @@ _OWNED: Final = (
     "delete key",
     "delete delete-2",
 )
-_REMOTE: Final = (
-    ("fresh", (*_FRESH, "key upkeep", "retry upkeep", "key sign-in")),
+_REMOTE: Final[tuple[tuple[str, _Meetings], ...]] = (
+    ("fresh", (*_FRESH, "key upkeep", "retry upkeep", "key sign-in", "stopping")),
     ("fresh", ("key rival removal", "key same rescue", "key sign-in upkeep")),
+    ("refusing", ("key", "key same", "key upkeep", "retry")),
+    ("rejecting", ("key", "key same")),
+    ("two-names", ("delete", "delete both")),
     ("owned", (*_OWNED, "delete sign-in-0", "delete replay upkeep", "delete key upkeep")),
-    ("foreign", ("key", "key rival", "key upkeep", "key sign-in-0", "sign-in-0", "sign-in-0 upkeep")),
+    ("astray", ("key", "key upkeep")),
+    (
+        "foreign",
+        ("key", "key rival", "key other-payload", "key upkeep", "key sign-in-0", "sign-in-0", "sign-in-0 upkeep"),
+    ),
     ("dead", ("upkeep upkeep-2", "upkeep same", "upkeep rival", "rival same")),
     ("removal", ("upkeep key", "upkeep replay", "upkeep sign-in-0", "key sign-in-0", "upkeep upkeep-2")),
+    ("removal-due", ("upkeep", "upkeep upkeep-2", "upkeep sign-in-0", "upkeep key", "key sign-in-0")),
+    ("removal-due", ("removal removal-2 sign-in-0", "removal key sign-in-0")),
     ("retained", ("key same", "key upkeep")),
 )
+_EMBEDDED: Final[tuple[tuple[str, _Meetings], ...]] = (
+    ("fresh", (*_FRESH, "two-in-one", "twice-in-one", "stopping same")),
+    ("owned", _OWNED),
+    ("refusing", ("key", "key same", "retry")),
+    ("two-names", ("delete", "delete both")),
+    ("reused", ("delete",)),
+)
+_SLOW: Final = ("key rival", "key same", "key other-password", "no-key no-key-twin", "two-in-one", "twice-in-one")
+_FORGETFUL: Final = frozenset({"two-in-one", "twice-in-one", "stopping"})
+"""Parties that remember more than the engine says."""
 _NAMED: Final = ("key rival", "key other-password", "key upkeep")
 _FORGED: Final = ("key", "key upkeep")
 
@@ -145,50 +205,49 @@ _LIVELY: Final = frozenset(
 def built_in(setting: Setting | None = None) -> Iterator[Scenario]:
     """Yield every built-in scenario, over this setting's engine (the shipped one by default)."""
     remote = setting or Setting()
-    embedded = _embedded(remote)
+    embedded = msgspec.structs.replace(remote, embedded=True)
+    # Nobody looks first whose time to wait is over.
+    slow = msgspec.structs.replace(embedded, slow=True, options=msgspec.structs.replace(remote.options, wait=1.0))
     for world, meetings in _REMOTE:
         yield from (scenario(remote, world, names) for names in meetings)
     yield from (scenario(remote, "forged", names, Variant.MARKER) for names in _FORGED)
     yield from (scenario(remote, "fresh", names, Variant.NAMED) for names in _NAMED)
-    yield from (scenario(embedded, "fresh", names) for names in _FRESH)
-    yield from (scenario(embedded, "owned", names) for names in _OWNED)
-
-
-def _embedded(setting: Setting) -> Setting:
-    return Setting(embedded=True, options=setting.options, engine=setting.engine, registrar=setting.registrar)
+    for world, meetings in _EMBEDDED:
+        yield from (scenario(embedded, world, names) for names in meetings)
+    yield from (scenario(slow, "fresh", names) for names in _SLOW)
 
 
 def scenario(setting: Setting, world: str, names: str, variant: Variant = Variant.OWN) -> Scenario:
     """Return the scenario in which these people meet in this world; ``names`` are parted by spaces."""
     people = names.split()
-    records, state, foreign = _world(setting, world, variant)
-    where = "embedded" if setting.embedded else str(variant)
+    records, state, foreign = seeds.WORLDS[world](setting, variant)
+    where = str(variant) if not setting.embedded else "slow" if setting.slow else "embedded"
     lively = world == "fresh" and set(people) <= _LIVELY
-    services = {"store": StoreService(records)}
+    store = StoreService(records, RefusingStore if world == "refusing" else MemoryStore)
+    provider = ProviderService(state, variant, RejectingProvider if world == "rejecting" else FakeProvider)
     return Scenario(
         name=f"{where}/{world}/{'+'.join(people)}",
         about=f"{_ABOUT[world]}; {', '.join(people)} meet",
         parties={name: PEOPLE[name](setting) for name in people},
-        services=services if setting.embedded else {**services, "provider": ProviderService(state, variant)},
+        services={"store": store} if setting.embedded else {"store": store, "provider": provider},
         judge=EngineJudge(
             None if setting.embedded else variant,
             foreign,
             tuple(one.reveal() for one in (P0, P1, P2, P3)),
             lively=lively,
+            refuses=frozenset({_REFUSES[world]} if world in _REFUSES else ()),
+            astray=frozenset({seeds.ACCOUNT} if world == "astray" else ()),
         ),
         rest=Rest(
             upkeep=upkeep(setting),
             near=(_PAST_LEASE, _PAST_LEASE),
             far=(_PAST_HORIZON, _PAST_HORIZON, _PAST_HORIZON, 0 * _SECOND),
+            afterwards=caller(setting, _form(_KEY)),
         ),
         jump=_PAST_LEASE,
         jumps=0 if setting.embedded else 1,
         long=timedelta(seconds=setting.options.failed_kept) + _PAST_HORIZON,
         longs=1 if world == "retained" else 0,
         hang_up=True,
-        memories=frozenset({LOOKS_AGAIN}),
+        memories=frozenset() if _FORGETFUL & set(people) else frozenset({LOOKS_AGAIN}),
     )
-
-
-def _world(setting: Setting, world: str, variant: Variant) -> tuple[tuple[Record, ...], State, frozenset[str]]:
-    return seeds.WORLDS[world](setting, variant)

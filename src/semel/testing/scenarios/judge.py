@@ -7,8 +7,9 @@ from typing import Any, Final
 
 from typing_extensions import override
 
-from semel.model import Account, Identity, OutboxEvent
+from semel.model import Account, Identity, OutboxEvent, Registration
 from semel.ports import Found, Verified
+from semel.states import RegistrationState
 from semel.stores.memory import Table
 from semel.testing.explorer.runs import How, Outcome
 from semel.testing.explorer.scenarios import Ending, Judge
@@ -20,6 +21,10 @@ from semel.testing.scenarios.parties import Answer
 
 __all__ = ["EngineJudge"]
 
+_OF_A_KEY: Final = {
+    RegistrationState.COMPLETED: "idempotency_key_reused",
+    RegistrationState.WITHDRAWN: "registration_withdrawn",
+}
 _PASSES: Final = 2
 """A dead registration ends within a lease and so many passes of upkeep (invariant P)."""
 
@@ -27,19 +32,24 @@ _PASSES: Final = 2
 class EngineJudge(Judge):
     """Judges commits, deletions, what callers are told, and what is left at rest."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what is so in a world, and by default is not
         self,
         variant: Variant | None = Variant.OWN,
         foreign: frozenset[str] = frozenset(),
         secrets: tuple[str, ...] = (),
         *,
         lively: bool = False,
+        refuses: frozenset[str] = frozenset(),
+        astray: frozenset[str] = frozenset(),
     ) -> None:
         self._provider = FakeProvider(variant) if variant else None
         self._foreign = foreign
         self._secrets = secrets
         self._lively = lively
         """Whether undisturbed somebody must get in, and be told of every account."""
+        self._refuses = refuses
+        """The codes with which this world may refuse whoever comes afterwards."""
+        self._astray = astray
 
     @override
     def changed(self, change: Change) -> Sequence[str]:
@@ -76,9 +86,10 @@ class EngineJudge(Judge):
             records=tuple(ending.states["store"].values()),
             identities=self._found(ending.states["provider"]) if self._provider else None,
             foreign=self._foreign,
+            astray=self._astray,
             secrets=self._secrets,
         )
-        return [*at_rest(snapshot, told), *self._liveness(snapshot, told, ending)]
+        return [*at_rest(snapshot, told), *self._liveness(snapshot, told, ending), *self._again(snapshot, ending)]
 
     def _told(self, who: str, outcome: Outcome, ending: Ending) -> Told:
         answer = outcome.value if isinstance(outcome.value, Answer) else Answer()
@@ -88,6 +99,7 @@ class EngineJudge(Judge):
             account_id=answer.account_id,
             code=answer.code,
             asked=answer.asked,
+            converges=answer.converges,
             opens=self._opens(answer, ending),
             drew=answer.drew,
         )
@@ -113,6 +125,25 @@ class EngineJudge(Judge):
         if any(one.account_id for one in told):
             return []
         return ["L: an account, and nobody was told"] if snapshot.all(Account) else ["L: nobody got in"]
+
+    def _again(self, snapshot: Snapshot, ending: Ending) -> list[str]:
+        """Judge that the person can try again: whoever comes when all is at rest gets in, or is told what is so."""
+        if ending.afterwards is None:
+            return []
+        answer = ending.afterwards.value
+        if not isinstance(answer, Answer):
+            return [f"R: who comes afterwards is told nothing: {answer!r}"]
+        if answer.account_id is not None or answer.code in self._refuses | _true_of(snapshot, answer):
+            return []
+        return [f"R: who comes afterwards is refused: {answer.code}"]
+
+
+def _true_of(snapshot: Snapshot, answer: Answer) -> set[str]:
+    """Return the refusals that a caller under this key, who wants what it asked for, may truly hear."""
+    states = {one.id: one.state for one in snapshot.all(Registration)}
+    said = {_OF_A_KEY[state] for key, state in states.items() if key == answer.registration and state in _OF_A_KEY}
+    owned = {name for account in snapshot.all(Account) for name in account.identifiers}
+    return said | ({"user_already_exists"} if owned & set(answer.asked) else set())
 
 
 def _now(coroutine: Any) -> Any:  # noqa: ANN401 - what the double answers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
@@ -18,17 +19,17 @@ from semel.protocol.engine import Engine
 from semel.protocol.options import Options
 from semel.providers.embedded import EmbeddedPasswords
 from semel.registrar import LOOKS_AGAIN, Registrar
-from semel.states import RegistrationState
+from semel.states import DOORS_THAT_CONVERGE, RegistrationState
 from semel.testing.explorer.runs import Make, Ports
 from semel.testing.hashers import CheapHasher
 from semel.upkeep import BUILT_IN, Duty, Upkeep
 
-__all__ = ["OPTIONS", "Answer", "Setting", "again", "caller", "deleting", "signing_in", "upkeep"]
+__all__ = ["OPTIONS", "Answer", "Setting", "again", "caller", "deleting", "several", "signing_in", "stopping", "upkeep"]
 
 OPTIONS: Final = Options(wait=1e-9, poll_first=1e-9, rounds=3)
 """One wait of no time, since a schedule may let any time pass during it, and few rounds: more repeat the same."""
 
-_COME_BACK: Final = (OutcomeUnknown, RegistrationInFlight, StoreUnavailable)
+_COME_BACK: Final = (OutcomeUnknown, RegistrationInFlight)
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +43,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """What the success was given for."""
     asked: tuple[Name, ...] = ()
     """The identifiers that the caller asked for."""
+    converges: bool = False
+    """Whether its door gives the owner of a proved identifier as the answer, and it proved the deciding one."""
     drew: frozenset[str] = frozenset()
     """The ids that the worker drew."""
     did: str | None = None
@@ -52,6 +55,8 @@ class Setting(msgspec.Struct, frozen=True):
     """How the parties of a scenario build their engines; mutants are settings with something broken in them."""
 
     embedded: bool = False
+    slow: bool = False
+    """Whether a hash is worth a look beforehand; it takes no time here."""
     options: Options = OPTIONS
     engine: Callable[..., Engine] = Engine
     registrar: Callable[[Engine, Policy], Registrar] = Registrar
@@ -59,7 +64,7 @@ class Setting(msgspec.Struct, frozen=True):
     def engine_over(self, ports: Ports, noted: _Noted | None = None) -> Engine:
         """Return a worker's engine over its ports."""
         provider: EmbeddedProvider | RemoteProvider
-        provider = EmbeddedPasswords(CheapHasher()) if self.embedded else ports.provider
+        provider = EmbeddedPasswords(CheapHasher(slow=self.slow)) if self.embedded else ports.provider
         return self.engine(
             ports.store,
             provider,
@@ -116,16 +121,59 @@ def caller(setting: Setting, intent: Intent, tries: int = 1) -> Make:
         key = ask.registration if ask.keyed else None
         answer = Answer(registration=key)
         for noted.tries in range(tries):
+            drawn = frozenset(noted.drew)
             try:
                 done = await registrar.register(intent)
+            except StoreUnavailable as error:  # speaks of this try alone
+                answer = Answer(registration=key, code=error.code, drew=frozenset(noted.drew) - drawn)
             except _COME_BACK as error:
-                answer = Answer(registration=key, code=error.code, drew=frozenset(noted.drew))
+                answer = Answer(registration=key, code=error.code)
             except SemelError as error:
-                return Answer(registration=key, code=error.code, drew=frozenset(noted.drew))
+                return Answer(registration=key, code=error.code, asked=ask.names, drew=frozenset(noted.drew))
             else:
-                success = Answer(registration=key, account_id=done.account.id, password=intent.password)
-                return msgspec.structs.replace(success, asked=ask.names)
+                return Answer(
+                    registration=key,
+                    account_id=done.account.id,
+                    password=intent.password,
+                    asked=ask.names,
+                    converges=ask.door in DOORS_THAT_CONVERGE and ask.proved,
+                )
         return answer
+
+    return party
+
+
+def several(setting: Setting, *intents: Intent) -> Make:
+    """Several callers at once of one process: what it keeps for itself, such as turns, is theirs together.
+
+    An engine that says what it remembers says it of one caller, so a scenario with these has no memories.
+    """
+
+    async def party(ports: Ports) -> Answer:
+        registrar = setting.registrar(setting.engine_over(ports), Policy())
+        told = await asyncio.gather(*map(registrar.register, intents), return_exceptions=True)
+        broken = [one for one in told if isinstance(one, BaseException) and not isinstance(one, SemelError)]
+        if broken:
+            raise broken[0]
+        first = next((one for one in told if not isinstance(one, BaseException)), None)
+        return Answer(account_id=first.account.id if first else None)
+
+    return party
+
+
+def stopping(setting: Setting, intent: Intent) -> Make:
+    """A caller whose server is told to stop, with no time left for what is under way."""
+
+    async def party(ports: Ports) -> Answer:
+        registrar = setting.registrar(setting.engine_over(ports), Policy())
+        registering = asyncio.create_task(registrar.register(intent))
+        await ports.clock.sleep(0)
+        await registrar.drain(0)
+        try:
+            done = await registering
+        except SemelError as error:
+            return Answer(code=error.code)
+        return Answer(account_id=done.account.id, password=intent.password)
 
     return party
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Final
 
 from semel.intents import Intent, Policy, prepare
-from semel.model import Identity, Record, Secret
+from semel.model import Identity, Record, Registration, Secret
 from semel.ports import Delete, NewIdentity, Replace, Write
 from semel.protocol import commits
 from semel.protocol.commits import Ask
@@ -36,13 +36,35 @@ def _nobody(setting: Setting, variant: Variant) -> World:
     return (), State(), frozenset()
 
 
-def _owned(setting: Setting, variant: Variant) -> World:
+def _owned(
+    setting: Setting, variant: Variant, email: str = ANN, username: str | None = None, account_id: str = ACCOUNT
+) -> World:
     """An account that the engine made a moment ago, of an email alone."""
-    ask, options = _ask(setting, KEY, P0), setting.options
+    ask, options = _ask(setting, KEY, P0, email, username), setting.options
     credential = _hash(P0) if setting.embedded else None
-    identity = Identity(id=ACCOUNT, state=IdentityState.HELD, credential=credential)
+    identity = Identity(id=account_id, state=IdentityState.HELD, credential=credential)
     _, writes = commits.whole(ask, identity, None, START, options)
-    return _written(writes), State() if setting.embedded else _at_provider(variant, ACCOUNT, P0), frozenset()
+    there = State() if setting.embedded else _at_provider(variant, account_id, P0, email)
+    return _written(writes), there, frozenset()
+
+
+def _owned_twice_named(setting: Setting, variant: Variant) -> World:
+    """An account of an email and a username."""
+    return _owned(setting, variant, username="ulysses")
+
+
+def _astray(setting: Setting, variant: Variant) -> World:
+    """An account of bob's, whose identity somebody gave ann's email at the provider."""
+    records, _, _ = _owned(setting, variant, email="bob@example.org")
+    return records, _at_provider(variant, ACCOUNT, P0), frozenset()
+
+
+def _reused(setting: Setting, variant: Variant) -> World:
+    """An account so old that its registration is forgotten; its key has made another account since, of bob's."""
+    del variant
+    old, _, _ = _owned(setting, Variant.OWN)
+    new, _, _ = _owned(setting, Variant.OWN, email="bob@example.org", account_id=f"{ACCOUNT}, later")
+    return (*(one for one in old if not isinstance(one, Registration)), *new), State(), frozenset()
 
 
 def _foreign(setting: Setting, variant: Variant) -> World:
@@ -76,6 +98,12 @@ def _removal(setting: Setting, variant: Variant) -> World:
     return _written(left), _at_provider(variant, ACCOUNT, P0), frozenset()
 
 
+def _removal_due(setting: Setting, variant: Variant) -> World:
+    """The same, and its horizon is over: the next look that finds nothing forgets it."""
+    (registration, identity), state, foreign = _removal(setting, variant)
+    return (registration, identity.but(look_until=START)), state, foreign
+
+
 def _retained(setting: Setting, variant: Variant) -> World:
     """``key`` failed long ago; its registration is remembered until now, and its removal is over."""
     del variant
@@ -87,21 +115,27 @@ def _retained(setting: Setting, variant: Variant) -> World:
 
 WORLDS: Final[Mapping[str, Callable[[Setting, Variant], World]]] = {
     "fresh": _nobody,
+    "refusing": _nobody,
+    "rejecting": _nobody,
     "owned": _owned,
     "foreign": _foreign,
     "forged": _forged,
     "dead": _dead,
     "removal": _removal,
+    "removal-due": _removal_due,
+    "two-names": _owned_twice_named,
+    "astray": _astray,
+    "reused": _reused,
     "retained": _retained,
 }
 
 
-def _ask(setting: Setting, key: str, password: Secret) -> Ask:
+def _ask(setting: Setting, key: str, password: Secret, email: str = ANN, username: str | None = None) -> Ask:
     """Return what a caller's own engine makes of the form."""
     nobody = Ports(
         "seed", VirtualClock(), SequentialIds("seed"), _Nobody(), {"store": MemoryStore(), "provider": FakeProvider()}
     )
-    intent = Intent(email=ANN, password=password, idempotency_key=key)
+    intent = Intent(email=email, username=username, password=password, idempotency_key=key)
     return prepare(setting.engine_over(nobody), Policy(), intent)
 
 

@@ -43,7 +43,12 @@ def _identities() -> None:
         text("provider_id", "The identity provider's own id, where it differs and is known.", nullable=True),
         text("registration", "The id of the registration that holds it; null unless held.", nullable=True),
         text("credential", "The password hash, with the embedded provider only.", nullable=True),
-        moment("look_until", "While condemned: until when upkeep looks for a create that lands late.", nullable=True),
+        moment("condemned_at", "While condemned: since when.", nullable=True),
+        moment(
+            "look_until",
+            "While condemned: until when upkeep looks for what comes late: a create, a sign-in.",
+            nullable=True,
+        ),
         integer("tries", "How often upkeep tried to remove it without an answer."),
         moment("due_at", DUE_AT, nullable=True),
         integer("version", VERSION),

@@ -155,7 +155,7 @@ _OWNED: Final[_Meetings] = (
 )
 _REMOTE: Final[tuple[tuple[str, _Meetings], ...]] = (
     ("fresh", (*_FRESH, "key upkeep", "retry upkeep", "key sign-in", "stopping")),
-    ("fresh", ("key rival removal", "key same rescue", "key sign-in upkeep")),
+    ("fresh", ("key rival removal", "key rival rescue", "key same rescue", "key sign-in upkeep")),
     ("refusing", ("key", "key same", "key upkeep", "retry")),
     ("rejecting", ("key", "key same")),
     ("two-names", ("delete", "delete both")),

@@ -16,7 +16,7 @@ from semel.protocol.commits import Ask
 from semel.protocol.engine import Engine
 from semel.states import Door
 
-__all__ = ["Intent", "Policy", "prepare"]
+__all__ = ["Intent", "Policy", "prepare", "registration_id"]
 
 T = TypeVar("T")
 
@@ -91,7 +91,7 @@ def prepare(engine: Engine, policy: Policy, intent: Intent) -> Ask:
         raise InvalidInput(errors=tuple(faults.errors))
     key = intent.idempotency_key
     return Ask(
-        registration=_registration_id(intent.scope, key) if key is not None else engine.ids.uuid(),
+        registration=registration_id(intent.scope, key) if key is not None else engine.ids.uuid(),
         keyed=key is not None,
         door=intent.door,
         fingerprint=engine.fingerprint(_payload(intent)),
@@ -101,7 +101,8 @@ def prepare(engine: Engine, policy: Policy, intent: Intent) -> Ask:
     )
 
 
-def _registration_id(scope: str, key: str) -> str:
+def registration_id(scope: str, key: str) -> str:
+    """Return the id of the registration that a caller's idempotency key names."""
     return hashlib.sha256(msgspec.json.encode([scope, key])).hexdigest()
 
 

@@ -12,11 +12,15 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+from msgspec.structs import replace
 from typing_extensions import override
 
 from semel import Semel
 from semel.config import PREFIX, Settings
-from semel.ports import Store
+from semel.intents import registration_id
+from semel.model import Identity, Name, Secret
+from semel.ports import Store, Verified
+from semel.system import Argon2Hasher, Argon2Options
 from semel.testing import FakeProvider, Fault, Variant, VirtualClock
 from semel.testing.fake_provider import TIMEOUT
 from semel.testing.fake_server import FakeProviderServer
@@ -28,6 +32,7 @@ from tests.e2e.snapshot import condemned, latest, pending, take
 from tests.servers import Server, Servers, environment
 
 LOGIN = "/api/auth/login"
+_HASHER = Argon2Hasher(Argon2Options(memory_kib=8, time_cost=1))
 
 SECONDS = {
     "SEMEL_PROVIDER_TIMEOUT_SECONDS": "2",
@@ -93,6 +98,7 @@ class Scene:
         self.variables = dict(SECONDS)
         self.clock = LaterClock()
         self._secrets: list[str] = []
+        self._passwords: dict[tuple[str, str], Secret] = {}
         self._servers = servers
         self._directory = directory
         self._started = count()
@@ -149,8 +155,15 @@ class Scene:
         """Ask once to sign a person up."""
         answer = await client.post(SIGN_UP, json=person.body, headers={"Idempotency-Key": person.key})
         if answer.is_success:
-            self.told.append(Told(who=person.email, registration=person.key, account_id=answer.json()["user_id"]))
+            self._note(person, answer.json()["user_id"])
         return answer
+
+    def _note(self, person: Person, account_id: str) -> None:
+        """Keep what a caller was told, and the password it was told for."""
+        registration = registration_id("anonymous", person.key.strip('"'))
+        asked = (Name("email", person.email), Name("username", person.username))
+        self.told.append(Told(who=person.email, registration=registration, account_id=account_id, asked=asked))
+        self._passwords[account_id, person.email] = Secret(person.password)
 
     async def sign_up(self, client: httpx.AsyncClient, person: Person) -> httpx.Response:
         """Ask again and again while the answer is to come back later."""
@@ -212,8 +225,17 @@ class Scene:
                 await semel.upkeep_once()
                 seen = await self._look(store)
                 self.clock.reach(latest(one.due_at for one in condemned(seen)))
-        assert at_rest(seen, self.told) == []
+        assert at_rest(seen, [await self._tried(one, seen) for one in self.told]) == []
         return seen
+
+    async def _tried(self, told: Told, seen: Snapshot) -> Told:
+        """Say whether the password that a success was told for is the account's."""
+        account_id, password = told.account_id or "", self._passwords[told.account_id or "", told.who]
+        if self.remote is not None:
+            found = await self.remote.provider.verify_password(account_id, told.who, password)
+            return replace(told, opens=found is Verified.RIGHT)
+        digest = next((one.credential for one in seen.all(Identity) if one.id == account_id), None)
+        return replace(told, opens=digest is not None and await _HASHER.verify(digest, password))
 
     def check_output(self) -> None:
         """Look for secrets in what the processes printed."""

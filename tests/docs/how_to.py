@@ -57,11 +57,14 @@ def send(command: str, server: str) -> httpx.Response:
     """Send what a curl command says, to the server in place of the page's."""
     parser = argparse.ArgumentParser(exit_on_error=False)
     parser.add_argument("url")
-    parser.add_argument("-X", dest="method", default="GET")
+    parser.add_argument("-i", action="store_true")
+    parser.add_argument("-X", dest="method")
     parser.add_argument("-H", dest="headers", action="append", default=[])
     parser.add_argument("-d", dest="data", action="append", default=[])
     said = parser.parse_args(shlex.split(command.replace("\\\n", " "))[1:])
     headers = dict(header.split(": ", 1) for header in said.headers)
     headers.setdefault("Content-Type", "application/x-www-form-urlencoded")
     path = httpx.URL(said.url).raw_path.decode()
-    return httpx.request(said.method, server + path, content="&".join(said.data), headers=headers)
+    return httpx.request(
+        said.method or ("POST" if said.data else "GET"), server + path, content="&".join(said.data), headers=headers
+    )

@@ -227,7 +227,7 @@ class Argon2Hasher:
         """Do the work that a hash of the present profile takes beyond that of the digest: memory times passes."""
         theirs, ours = extract_parameters(digest), self._argon2
         rest = ours.memory_cost * ours.time_cost - theirs.memory_cost * theirs.time_cost
-        passes = max(1, rest // ours.memory_cost)
+        passes = max(1, -(-rest // ours.memory_cost))  # rounded up: never more memory than is configured
         memory = rest // passes
         if memory >= 8 * ours.parallelism:  # RFC 9106, 3.1
             with suppress(HashingError):  # where there is no memory, there is no time to be evened out

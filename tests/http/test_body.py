@@ -151,6 +151,17 @@ async def test_other_content_types_are_refused(announced: str) -> None:
         await _SIGN_UP.read(Headers({"content-type": announced}), _receive(_body()), _LIMITS)
 
 
+async def test_a_compressed_body_is_refused() -> None:
+    """It is not called malformed, which it is not; what is not compressed may say so."""
+    for coding, taken in (("gzip", False), ("identity", True)):
+        headers = Headers({"content-type": "application/json", "content-encoding": coding})
+        if taken:
+            await _SIGN_UP.read(headers, _receive(_body()), _LIMITS)
+        else:
+            with pytest.raises(UnsupportedMediaType):
+                await _SIGN_UP.read(headers, _receive(_body()), _LIMITS)
+
+
 def _all_of(error: SemelError) -> str:
     """Return all that could reach a caller or a log, the chain of causes included."""
     return f"{error} {error!r} {error.args} {error.__cause__!r}"

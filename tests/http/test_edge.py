@@ -1,5 +1,6 @@
 """The edge: request ids, security headers, log lines, and what becomes of an unexpected exception."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -8,7 +9,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 from httpx import ASGITransport, AsyncClient
 from starlette.requests import ClientDisconnect
-from starlette.types import Message
+from starlette.types import Message, Receive, Scope, Send
 from structlog.contextvars import get_contextvars
 
 from semel.http.edge import Edge, LastResort
@@ -150,6 +151,36 @@ async def test_an_exception_after_the_answer_began_is_logged_and_answers_nothing
     assert (start["status"], [body["body"] for body in bodies]) == (200, [b"half"])
     assert [line["event"] for line in lines()] == ["http.error", "http.request"]
     assert _SECRET not in str(lines())
+
+
+async def test_a_request_that_the_server_stops_is_answered_once() -> None:
+    """Told to come back, where nothing was said yet; where the answer has begun, it breaks off."""
+    for begun in (False, True):
+        sent: list[Message] = []
+
+        async def send(message: Message, sent: list[Message] = sent) -> None:
+            sent.append(message)
+
+        stopped = LastResort(_stopped_midway if begun else _stopped)({"type": "http"}, _nothing, send)
+        if begun:
+            with pytest.raises(asyncio.CancelledError):
+                await stopped
+        else:
+            await stopped
+        assert [message.get("status") for message in sent if "status" in message] == [200 if begun else 503]
+
+
+async def _stopped(_: Scope, __: Receive, ___: Send) -> None:
+    raise asyncio.CancelledError
+
+
+async def _stopped_midway(_: Scope, __: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    raise asyncio.CancelledError
+
+
+async def _nothing() -> Message:
+    return {"type": "http.disconnect"}
 
 
 async def test_a_caller_who_hangs_up_is_no_error(lines: Lines) -> None:

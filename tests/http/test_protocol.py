@@ -1,6 +1,7 @@
 """A request's head: it arrives in time and within bounds, or the connection ends with a problem document."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -16,10 +17,16 @@ _WHOLE = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
 class _Impatient(BoundedHttp):
     head_seconds = 0.05
+    read_seconds = 0.05
 
 
 async def _echo(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer the headers and the body."""
+    """Answer headers and body; at other paths something else, before the body is there: little, or too much to take."""
+    if scope["path"] != "/":
+        size = 2**24 if scope["path"] == "/much" else 2
+        await send({"type": "http.response.start", "status": 401, "headers": [(b"content-length", b"%d" % size)]})
+        await send({"type": "http.response.body", "body": b"x" * size})
+        return
     body = b""
     while True:
         message = await receive()
@@ -34,13 +41,19 @@ async def _echo(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 @asynccontextmanager
-async def _connected() -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+async def _served() -> AsyncIterator[tuple[str, int, ServerState]]:
     config = Config(_echo, http=_Impatient, lifespan="off", log_config=None, h11_max_incomplete_event_size=HEAD_LIMIT)
     config.load()
     loop = asyncio.get_running_loop()
     state = ServerState()
     async with await loop.create_server(lambda: _Impatient(config, state, {}), "127.0.0.1", 0) as server:
         host, port = server.sockets[0].getsockname()
+        yield host, port, state
+
+
+@asynccontextmanager
+async def _connected() -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    async with _served() as (host, port, _):
         reader, writer = await asyncio.open_connection(host, port)
         try:
             yield reader, writer
@@ -58,6 +71,44 @@ async def test_a_head_that_stops_is_given_up(before: bytes) -> None:
     assert b"HTTP/1.1 408 Request Timeout\r\n" in answered
     assert b'"code":"request_timeout"' in answered
     assert answered.startswith(b"HTTP/1.1 200") == bool(before)
+
+
+@pytest.mark.parametrize(
+    "rest", [b"zz\r\n", b"0\r\nX: " + b"a" * HEAD_LIMIT], ids=["a bad chunk", "trailers without end"]
+)
+async def test_what_comes_after_an_answer_is_answered_no_more(rest: bytes) -> None:
+    """A second answer would be taken for that of the next request."""
+    async with _connected() as (reader, writer):
+        writer.write(b"POST /early HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        answered = await reader.readuntil(b"xx")
+        writer.write(rest)
+        answered += await reader.read()
+    assert answered.count(b"HTTP/1.1 ") == 1
+
+
+async def test_who_does_not_read_is_cut_off() -> None:
+    """An answer that nobody takes is not kept for ever."""
+    loop = asyncio.get_running_loop()
+    async with _served() as (host, port, state):
+        with socket.create_connection((host, port)) as client:
+            client.setblocking(False)  # noqa: FBT003 - as the standard library has it
+            await loop.sock_sendall(client, b"GET /much HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert (await loop.sock_recv(client, 12)).startswith(b"HTTP/1.1 401")
+            while state.connections:  # noqa: ASYNC110 - uvicorn tells nobody
+                await asyncio.sleep(0.01)
+
+
+async def test_an_empty_line_between_requests_is_no_request() -> None:
+    """Some clients end a body so (RFC 9112, 2.2)."""
+    async with _connected() as (reader, writer):
+        writer.write(_WHOLE)
+        first = await reader.readuntil(b"b''")
+        writer.write(b"\r\n")
+        await writer.drain()
+        writer.write(_WHOLE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        second = await reader.read()
+    assert first.startswith(b"HTTP/1.1 200 ")
+    assert second.startswith(b"HTTP/1.1 200 ")
 
 
 async def test_a_connection_that_asks_nothing_is_closed_without_a_word() -> None:

@@ -374,14 +374,16 @@ async def test_what_a_callback_does_to_its_session_ends_with_it(
     database: Connection,
     refuses: bool,  # noqa: FBT001
 ) -> None:
-    """Settings, a role, a lock and a temporary table: the next one on the connection meets nothing of them."""
+    """Settings, a role, a lock, a temporary table, a cursor, an ear: the next one on the connection meets none."""
     found: list[tuple[object, ...]] = []
     look = """SELECT current_setting('statement_timeout'), current_setting('search_path'), session_user, current_user,
-        to_regclass('pg_temp.mine'), (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory')"""
+        to_regclass('pg_temp.mine'), (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'),
+        (SELECT count(*) FROM pg_cursors WHERE is_holdable), (SELECT count(*) FROM pg_listening_channels())"""
 
     async def callback(connection: Connection, _: Account) -> None:
         found.append(tuple(await connection.fetchrow(look) or ()))
         await connection.execute("SELECT pg_advisory_lock(1); CREATE TEMP TABLE mine (id int)")
+        await connection.execute("LISTEN news; DECLARE mine CURSOR WITH HOLD FOR SELECT 1")
         await connection.execute("SET statement_timeout = 0; SET search_path = nowhere")
         await connection.execute("SET SESSION AUTHORIZATION pg_monitor; SET ROLE pg_read_all_stats")
         if refuses:

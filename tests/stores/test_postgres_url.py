@@ -71,6 +71,11 @@ def test_hosts_are_tried_one_by_one(url: str, expected: list[tuple[str, int]], m
     """Those of the URL, else those of the environment, each with its port."""
     monkeypatch.setenv("PGHOST", "one,::1")
     assert parse_url(url).addresses() == expected
+    monkeypatch.setenv("PGPORT", "1,2")
+    assert parse_url("postgresql:///shop").addresses() == [("one", 1), ("::1", 2)]
+    monkeypatch.setenv("PGPORT", "1,2,3")
+    with pytest.raises(ConfigurationInvalid):
+        parse_url("postgresql:///shop").addresses()
     monkeypatch.delenv("PGHOST")
     assert parse_url("postgresql:///shop?port=7").addresses() == [(None, 7)]
 

@@ -105,10 +105,10 @@ async def test_a_removal_that_cannot_be_noted_deletes_nothing() -> None:
     """The record says first that it is to be watched on; where somebody else was faster, the delete is theirs."""
     world = World()
     await condemned(world)
-    world.outside.always(Fault.SLOW, "find")
-    looking = [asyncio.create_task(world.server(name).upkeep.once()) for name in "BC"]
-    await asyncio.gather(*looking)
-    assert world.outside.calls["delete"] == 1
+    world.network.before("commit", lambda: world.edit(world.condemned().but(version=7)))
+    await world.server().upkeep.once()
+    assert world.outside.calls["delete"] == 0
+    assert world.left()["at the provider"] == 1
 
 
 async def test_a_removal_outlives_its_horizon_while_nobody_answers() -> None:

@@ -49,7 +49,7 @@ class JsonBody(Generic[T]):
         Raises ``UnsupportedMediaType``, ``BodyTooLarge``, ``RequestTimeout``, ``MalformedBody``, ``InvalidInput`` that
         names every field at fault, or ``ClientDisconnect`` where the caller hung up.
         """
-        if not _announces_json(headers.get("content-type", "")) or "content-encoding" in headers:
+        if not _announces_json(headers.get("content-type", "")) or _is_encoded(headers):
             raise UnsupportedMediaType
         if _announced(headers) > limits.max_bytes:
             raise BodyTooLarge
@@ -87,6 +87,10 @@ async def _bytes(receive: Receive, limit: int) -> bytearray:
             raise BodyTooLarge
         if not message.get("more_body"):
             return body
+
+
+def _is_encoded(headers: Headers) -> bool:
+    return headers.get("content-encoding", "identity").lower() != "identity"
 
 
 def _announces_json(content_type: str) -> bool:

@@ -22,12 +22,17 @@ from semel.http.problems import answer
 from semel.observe.logs import Log
 from semel.system import SystemIds
 
-__all__ = ["HEAD_LIMIT", "HEAD_SECONDS", "BoundedHttp"]
+__all__ = ["HEAD_LIMIT", "HEAD_SECONDS", "READ_SECONDS", "BoundedHttp"]
 
 HEAD_LIMIT: Final = 65_536
 """How many bytes a request's line and headers may have, or its trailers; more is answered 431 (RFC 6585)."""
 HEAD_SECONDS: Final = 10.0
 """How long a request's head may take to arrive, or the rest of a body that nobody waits for; then 408 (RFC 9110)."""
+READ_SECONDS: Final = 60.0
+"""How long a client may leave an answer unread, once it fills the buffers; then the connection is cut."""
+
+_UNANSWERED: Final = frozenset({h11.IDLE, h11.SEND_RESPONSE})
+"""States of ours in which no answer to the client's latest request has begun."""
 
 _log = Log()
 _ids = SystemIds()
@@ -40,6 +45,9 @@ class BoundedHttp(H11Protocol):
     """
 
     head_seconds: float = HEAD_SECONDS
+    read_seconds: float = READ_SECONDS
+    _unread: asyncio.TimerHandle | None = None
+    """Set while the client does not read what it asked for."""
     _deadline: asyncio.TimerHandle | None = None
     """Set while it is the client's turn: a request in the application's hands has limits of its own."""
     _asked: bool = False
@@ -53,15 +61,19 @@ class BoundedHttp(H11Protocol):
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         self._rest()
+        self.resume_writing()
         super().connection_lost(exc)
 
     @override
     def data_received(self, data: bytes) -> None:
-        self._asked = True
+        if self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]:
+            data = data.lstrip(b"\r\n")  # some clients end a body so (RFC 9112, 2.2)
+        self._asked = self._asked or bool(data)
+        before = self.conn.their_state
         super().data_received(data)
-        if self._answering:
+        if self._answering or self.conn.their_state is not before:
             self._rest()
-        else:
+        if not self._answering:
             self._watch()
 
     @override
@@ -70,7 +82,20 @@ class BoundedHttp(H11Protocol):
         super().on_response_complete()
         if not self._answering and self.conn.trailing_data[0]:  # the beginning of the next request came along
             self._asked = True
+            self._unset_keepalive_if_required()
             self._watch()
+
+    @override
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._unread = self.loop.call_later(self.read_seconds, self.transport.abort)
+
+    @override
+    def resume_writing(self) -> None:
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+        super().resume_writing()
 
     @override
     def send_400_response(self, msg: str) -> None:
@@ -93,19 +118,14 @@ class BoundedHttp(H11Protocol):
             self._deadline = None
 
     def _late(self) -> None:
-        self._deadline = None
-        if self._answering:
-            return
         if self._asked and self.conn.their_state is h11.IDLE:
             self._end(RequestTimeout())
         else:  # a connection opened in advance, as browsers do, or one that has had its answer
             self.transport.close()
 
     def _end(self, error: SemelError) -> None:
-        """Close the connection, and say why, unless an answer has begun."""
-        if self.transport.is_closing():
-            return
-        if not (self._answering and self.cycle.response_started):
+        """Close the connection, and say why, where an answer is due: an unasked one would be taken for the next."""
+        if self.conn.our_state in _UNANSWERED:
             request_id = _ids.uuid()
             _log.log(logging.INFO, "http.refused", {"request_id": request_id, "code": error.code})
             self.transport.write(_as_bytes(error, request_id, self.scheme or "http"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
@@ -33,8 +34,19 @@ def _forget_the_dead(directory: Path) -> None:
     """Take a worker that was killed out of what is summed over the living: nobody else tells that it is gone."""
     for file in directory.glob("gauge_live*_*.db"):
         process = int(file.stem.rpartition("_")[2])
-        if not Path("/proc", str(process)).exists():
-            mark_process_dead(process, str(directory))  # type: ignore[no-untyped-call]
+        if not _alive(process):
+            with suppress(FileNotFoundError):  # another worker was faster
+                mark_process_dead(process, str(directory))  # type: ignore[no-untyped-call]
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 class Metrics:

@@ -151,10 +151,10 @@ class Outside:
     async def _remove(self, record: Identity, other: Found) -> None:
         """Delete a condemned identity that is in the way, as upkeep does: first its record says so."""
         engine = self._engine
-        await self._lease_for_a_call()
         watched = commits.watched_on(record, engine.clock.now(), engine.options)
         if not (await engine.put([Replace(watched)])).done:
             return
+        await self._lease_for_a_call()
         removed = await self._remote.delete(other.provider_id)
         if isinstance(removed, Unknown):
             raise await self._unknown(removed)

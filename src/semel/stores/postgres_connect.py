@@ -25,12 +25,12 @@ _STATEMENTS_KEPT: Final = 100
 
 
 class Connection(asyncpg.Connection):
-    """The driver's connection, whose outermost transaction may be ended by a statement that does more than end it."""
+    """The driver's connection, whose outermost transaction may be ended by statements that do more than end it."""
 
-    async def end(self, statements: str) -> str:
-        """Run statements of which the last one ends the transaction; return what the server says of that one."""
+    async def end(self, statements: str) -> None:
+        """Run statements of which one ends the transaction, in one round trip."""
         try:
-            return str(await self.execute(statements))
+            await self.execute(statements)
         finally:
             # The driver would take the next transaction for one inside this.
             self._top_xact = None

@@ -18,8 +18,12 @@ from semel.stores.postgres_pool import Session
 
 __all__ = ["Steps"]
 
-_LEAVE: Final = "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; DISCARD TEMP; SELECT pg_advisory_unlock_all()"
-"""Takes back what a callback may have left in the session for whoever uses it next."""
+_LEAVE: Final = (
+    "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; CLOSE ALL; UNLISTEN *; DISCARD TEMP; "
+    "SELECT pg_advisory_unlock_all()"
+)
+"""Takes back what a callback may have left in the session for whoever uses it next. Not what it prepared by name: that
+would take ours as well."""
 _CHECK: Final = "SET CONSTRAINTS ALL IMMEDIATE"
 """Refuses what COMMIT would, while the callback's settings hold and the transaction can be rolled back."""
 
@@ -68,7 +72,7 @@ class Steps:
             if ended:
                 raise _ended_by_callback() from None
             # COMMIT was never sent, so this is no lost answer, which would be asked for again and again.
-            raise StoreUnavailable("The application's row or callback took too long.") from None
+            raise StoreUnavailable("The commit with the application's callback took too long.") from None
 
     async def _call(self, connection: Connection, account: Account) -> None:
         try:
@@ -88,14 +92,14 @@ class Steps:
             raise _ended_by_callback()
         try:
             async with asyncio.timeout(self._seconds):
-                answer = await connection.end(self._commit)
+                await connection.end(self._commit)
+        except asyncpg.InFailedSQLTransactionError as error:
+            # A callback that caught the error of a statement: the server has already given the transaction up.
+            raise ApplicationRefused("A statement of the application's callback failed.") from error
         except asyncpg.PostgresError as error:
             if isinstance(commit_error(error, ()), StoreRejected):
                 raise _refused(error) from error
             raise
-        if answer != "COMMIT":
-            # A callback that caught the error of a statement: the server has already given the transaction up.
-            raise ApplicationRefused("A statement of the application's callback failed.")
 
     async def _give_up(self, connection: Connection) -> None:
         """Roll back; where there is nothing to roll back, or no answer, let the connection go."""

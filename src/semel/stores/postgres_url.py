@@ -94,7 +94,10 @@ class PostgresUrl(msgspec.Struct, frozen=True, kw_only=True):
     def addresses(self) -> list[Address]:
         """Return the hosts to try, in this order: one at least."""
         hosts = self.hosts or tuple(filter(None, os.environ.get("PGHOST", "").split(",")))
-        ports = self.ports if len(self.ports) == len(hosts) else self.ports[:1] * len(hosts)
+        given = self.ports or tuple(int(port) for port in os.environ.get("PGPORT", "").split(",") if port.isdecimal())
+        if len(given) > 1 and len(given) != len(hosts):
+            raise _wrong(f"{len(given)} ports are named for {len(hosts)} hosts: give one for all, or one for each")
+        ports = given if len(given) == len(hosts) else given[:1] * len(hosts)
         return [Address(*one) for one in zip_longest(hosts, ports)] or [Address(None, next(iter(self.ports), None))]
 
     def connect_arguments(self, address: Address) -> dict[str, Any]:

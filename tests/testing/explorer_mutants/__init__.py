@@ -28,6 +28,7 @@ MUTANTS = (
     Mutant(engines.RespectsNoLease, "own/fresh/key+rival", 0, "D"),
     Mutant(engines.FailsWithoutCondemning, "own/fresh/key", 1, "W"),
     Mutant(engines.ForgetsARemovalEarly, "own/fresh/key", 1, "W"),
+    Mutant(engines.RemovesInVain, "own/removal-due/removal+removal-2+sign-in-0", 1, "W"),
     Mutant(engines.ReleasesByName, "own/foreign/key+rival", 0, "D"),
     Mutant(engines.DeletesWithoutCondemning, _DELETION, 0, "DW"),
     Mutant(engines.DeletesWithoutWithdrawing, _DELETION, 0, "W"),

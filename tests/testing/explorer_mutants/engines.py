@@ -124,6 +124,16 @@ class ForgetsARemovalEarly(Engine):
         return await super().put([_forgotten(write) if looks else write for write in writes])
 
 
+class RemovesInVain(Engine):
+    """What is to be noted of a removal before its identity is deleted counts as noted, though it was refused."""
+
+    @override
+    async def put(self, writes: Sequence[Write]) -> Put:
+        put = await super().put(writes)
+        notes = len(writes) == 1 and _comes_to(writes[0], IdentityState.CONDEMNED)
+        return msgspec.structs.replace(put, outcome=Outcome.DONE) if notes else put
+
+
 class ReleasesByName(Engine):
     """A failing commit that is refused releases the identifiers all the same, whoever has them by now."""
 

@@ -11,7 +11,7 @@ from semel.testing.explorer.worlds import Left, Universe, World
 
 __all__ = ["Resting"]
 
-Final = tuple[World, Outcome | None, tuple[str, ...]]
+AtRest = tuple[World, Outcome | None, tuple[str, ...]]
 """A world at rest, what came to who came afterwards, and what was seen to be wrong on the way."""
 
 _At = tuple[int, Node | None, World, World]
@@ -31,7 +31,7 @@ class Resting:
         rest = scenario.rest
         after = rest.afterwards if rest is not None else None
         self._afterwards = Party(Program("afterwards", after, universe, scenario.memories)) if after else None
-        self._rested: dict[World, tuple[Final, ...]] = {}
+        self._rested: dict[World, tuple[AtRest, ...]] = {}
 
     def close(self) -> None:
         """End the coroutines that wait."""
@@ -40,7 +40,7 @@ class Resting:
         if self._afterwards is not None:
             self._afterwards.close()
 
-    def finals(self, world: World) -> tuple[Final, ...]:
+    def finals(self, world: World) -> tuple[AtRest, ...]:
         """Return every world at rest that this one can come to."""
         start = world.but(left=Left())
         found = self._rested.get(start)
@@ -48,7 +48,7 @@ class Resting:
             found = self._rested[start] = tuple(self._search(start))
         return found
 
-    def _search(self, start: World) -> Iterator[Final]:
+    def _search(self, start: World) -> Iterator[AtRest]:
         seen: set[tuple[int, Node | None, World, World]] = set()
         todo: list[_At] = [(0, None, start, start)]
         while todo:

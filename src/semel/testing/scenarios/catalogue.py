@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -222,7 +222,6 @@ def scenario(setting: Setting, world: str, names: str, variant: Variant = Varian
     people = names.split()
     records, state, foreign = seeds.WORLDS[world](setting, variant)
     where = str(variant) if not setting.embedded else "slow" if setting.slow else "embedded"
-    lively = world == "fresh" and set(people) <= _LIVELY
     store = StoreService(records, RefusingStore if world == "refusing" else MemoryStore)
     provider = ProviderService(state, variant, RejectingProvider if world == "rejecting" else FakeProvider)
     return Scenario(
@@ -230,24 +229,32 @@ def scenario(setting: Setting, world: str, names: str, variant: Variant = Varian
         about=f"{_ABOUT[world]}; {', '.join(people)} meet",
         parties={name: PEOPLE[name](setting) for name in people},
         services={"store": store} if setting.embedded else {"store": store, "provider": provider},
-        judge=EngineJudge(
-            None if setting.embedded else variant,
-            foreign,
-            tuple(one.reveal() for one in (P0, P1, P2, P3)),
-            lively=lively,
-            refuses=frozenset({_REFUSES[world]} if world in _REFUSES else ()),
-            astray=frozenset({seeds.ACCOUNT} if world == "astray" else ()),
-        ),
-        rest=Rest(
-            upkeep=upkeep(setting),
-            near=(_PAST_LEASE, _PAST_LEASE),
-            far=(_PAST_HORIZON, _PAST_HORIZON, _PAST_HORIZON, 0 * _SECOND),
-            afterwards=caller(setting, _form(_KEY)),
-        ),
+        judge=_judge(None if setting.embedded else variant, world, people, foreign),
+        rest=_rest(setting),
         jump=_PAST_LEASE,
         jumps=0 if setting.embedded else 1,
         long=timedelta(seconds=setting.options.failed_kept) + _PAST_HORIZON,
         longs=1 if world == "retained" else 0,
         hang_up=True,
         memories=frozenset() if _FORGETFUL & set(people) else frozenset({LOOKS_AGAIN}),
+    )
+
+
+def _judge(variant: Variant | None, world: str, people: Sequence[str], foreign: frozenset[str]) -> EngineJudge:
+    return EngineJudge(
+        variant,
+        foreign,
+        tuple(one.reveal() for one in (P0, P1, P2, P3)),
+        lively=world == "fresh" and set(people) <= _LIVELY,
+        refuses=frozenset({_REFUSES[world]} if world in _REFUSES else ()),
+        astray=frozenset({seeds.ACCOUNT} if world == "astray" else ()),
+    )
+
+
+def _rest(setting: Setting) -> Rest:
+    return Rest(
+        upkeep=upkeep(setting),
+        near=(_PAST_LEASE, _PAST_LEASE),
+        far=(_PAST_HORIZON, _PAST_HORIZON, _PAST_HORIZON, 0 * _SECOND),
+        afterwards=caller(setting, _form(_KEY)),
     )

@@ -14,6 +14,7 @@ from semel.healing import SignInDoor
 from semel.intents import Intent, Policy, prepare
 from semel.model import Name, Registration, Secret
 from semel.ports import Delete, EmbeddedProvider, Ids, RemoteProvider
+from semel.protocol.commits import Ask
 from semel.protocol.ending import finish
 from semel.protocol.engine import Engine
 from semel.protocol.options import Options
@@ -131,16 +132,20 @@ def caller(setting: Setting, intent: Intent, tries: int = 1) -> Make:
             except SemelError as error:
                 return Answer(registration=key, code=error.code, asked=ask.names, drew=frozenset(noted.drew))
             else:
-                return Answer(
-                    registration=key,
-                    account_id=done.account.id,
-                    password=intent.password,
-                    asked=ask.names,
-                    converges=ask.door in DOORS_THAT_CONVERGE and ask.proved,
-                )
+                return _success(ask, intent, done.account.id)
         return answer
 
     return party
+
+
+def _success(ask: Ask, intent: Intent, account_id: str) -> Answer:
+    return Answer(
+        registration=ask.registration if ask.keyed else None,
+        account_id=account_id,
+        password=intent.password,
+        asked=ask.names,
+        converges=ask.door in DOORS_THAT_CONVERGE and ask.proved,
+    )
 
 
 def several(setting: Setting, *intents: Intent) -> Make:

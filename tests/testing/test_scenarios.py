@@ -16,7 +16,8 @@ TWICE = [
     "own/owned/delete+key",
     "own/foreign/key+upkeep",
     "own/dead/upkeep+same",
-    "own/removal/upkeep+key",
+    "own/removal-due/upkeep+sign-in-0",
+    "own/fresh/key+same",
     *(name for name in SCENARIOS if name.startswith("embedded/")),
 ]
 """Explored at two faults even in the normal run."""

@@ -21,7 +21,7 @@ TWICE = [
     *(name for name in SCENARIOS if name.startswith("embedded/")),
 ]
 """Explored at two faults even in the normal run."""
-BOUND = 1_000_000
+BOUND = 3_000_000
 """How many states of a scenario the full run looks at with two faults."""
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from tests.emulators import Emulator, azurite, dynoxide
 from tests.scale import SCALE, Scale
 from tests.servers import Servers
 from tests.services import PostgresServer, pgbouncer, postgres_server
@@ -27,6 +28,20 @@ def scale() -> Scale:
 def postgres() -> Iterator[PostgresServer]:
     """One server for the process that runs the tests."""
     with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def dynamodb() -> Iterator[Emulator]:
+    """One DynamoDB server for the process that runs the tests."""
+    with dynoxide() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def azure_tables() -> Iterator[Emulator]:
+    """One Azure Tables server likewise."""
+    with azurite() as server:
         yield server
 
 

@@ -15,7 +15,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -99,7 +99,7 @@ def postgres_server() -> Iterator[PostgresServer]:
         for name, value in POSTGRES_SETTINGS.items():
             command += ["-c", f"{name}={value}"]
         url = f"postgresql://{ROLE}:{password}@127.0.0.1:{port}/postgres"
-        with _running(command, log, url, stop=signal.SIGINT):
+        with running(_owned(command), log, _greeting(url), stop=signal.SIGINT):
             yield PostgresServer(url, log)
 
 
@@ -134,7 +134,7 @@ max_client_conn = 500
         (directory / "pgbouncer.ini").write_text(settings)
         through = f"postgresql://{behind.username}@127.0.0.1:{port}/{name}?pooler=transaction"
         command = [program, "--quiet", str(directory / "pgbouncer.ini")]
-        with _running(command, directory / "log", through.partition("?")[0], stop=signal.SIGTERM):
+        with running(_owned(command), directory / "log", _greeting(through.partition("?")[0])):
             yield through
 
 
@@ -175,19 +175,28 @@ def _initialise(programs: Path, directory: Path, password: str) -> None:
     secret.write_text(password)
     command = [str(programs / "initdb"), "-D", str(directory / "data"), "-U", ROLE, "-A", "scram-sha-256"]
     command += ["--pwfile", str(secret), "-E", "UTF8", "--locale", "C", "--no-sync"]
-    made = subprocess.run(_owned(command, signal.SIGTERM), cwd=directory, capture_output=True, text=True, check=False)
+    made = subprocess.run(_owned(command), cwd=directory, capture_output=True, text=True, check=False)
     secret.unlink()
     if made.returncode:
         raise RuntimeError(made.stdout + made.stderr)
 
 
 @contextmanager
-def _running(command: list[str], log: Path, url: str, *, stop: signal.Signals) -> Iterator[None]:
-    """Run a server from when it answers at the URL until the block ends."""
+def running(
+    command: list[str],
+    log: Path,
+    answers: Callable[[], bool],
+    *,
+    stop: signal.Signals = signal.SIGTERM,
+    variables: Mapping[str, str] | None = None,
+) -> Iterator[None]:
+    """Run a server from when it answers until the block ends, and not beyond the thread that called this."""
+    bound = ["setpriv", "--pdeathsig", stop.name.removeprefix("SIG"), *command]
+    environment = {**os.environ, **(variables or {})}
     with log.open("wb") as output:
-        process = subprocess.Popen(_owned(command, stop), cwd=log.parent, stdout=output, stderr=output)
+        process = subprocess.Popen(bound, cwd=log.parent, stdout=output, stderr=output, env=environment)
     try:
-        _wait_for_answer(process, url, log)
+        _wait_for_answer(process, answers, log)
         yield
     finally:
         process.send_signal(stop)
@@ -198,30 +207,33 @@ def _running(command: list[str], log: Path, url: str, *, stop: signal.Signals) -
             process.wait()
 
 
-def _wait_for_answer(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+def _wait_for_answer(process: subprocess.Popen[bytes], answers: Callable[[], bool], log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
-    while True:
+    while not answers():
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(log.read_text())
+        time.sleep(0.02)
+
+
+def _greeting(url: str) -> Callable[[], bool]:
+    """Return what tells whether a PostgreSQL answers at the URL."""
+
+    async def greet() -> bool:
         try:
-            run_apart(_greet(url))
-        except (OSError, asyncpg.CannotConnectNowError) as error:
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(log.read_text()) from error
-            time.sleep(0.02)
-        else:
-            return
+            connection = await asyncpg.connect(url)
+        except (OSError, asyncpg.CannotConnectNowError):
+            return False
+        await connection.close()
+        return True
+
+    return lambda: run_apart(greet())
 
 
-async def _greet(url: str) -> None:
-    connection = await asyncpg.connect(url)
-    await connection.close()
-
-
-def _owned(command: list[str], stop: signal.Signals) -> list[str]:
-    """Return the command so that it runs as a user PostgreSQL accepts, and is stopped when its parent dies."""
-    prefix = ["setpriv", "--pdeathsig", stop.name.removeprefix("SIG")]
-    if (user := _other_user()) is not None:
-        prefix += [f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
-    return [*prefix, "--", *command]
+def _owned(command: list[str]) -> list[str]:
+    """Return the command so that it runs as a user PostgreSQL accepts."""
+    if (user := _other_user()) is None:
+        return command
+    return ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups", "--", *command]
 
 
 def _other_user() -> pwd.struct_passwd | None:

@@ -1,8 +1,13 @@
 """The servers that other tests stand on are what they say."""
 
+import os
+
 import asyncpg
 import pytest
+from aiobotocore.session import get_session
+from azure.data.tables.aio import TableServiceClient
 
+from tests.emulators import Emulator
 from tests.services import PostgresServer, pgbouncer
 
 
@@ -38,3 +43,16 @@ async def test_pgbouncer_gives_a_connection_for_a_transaction_alone(postgres_dat
         finally:
             await first.close()
             await second.close()
+
+
+async def test_the_emulators_answer_their_sdks(
+    dynamodb: Emulator, azure_tables: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Found and let in by what the SDKs themselves read."""
+    for name, value in {**dynamodb.variables, **azure_tables.variables}.items():
+        monkeypatch.setenv(name, value)
+    async with get_session().create_client("dynamodb") as client:
+        assert (await client.list_tables())["TableNames"] == []
+    connection = os.environ["AZURE_STORAGE_CONNECTION_STRING"]
+    async with TableServiceClient.from_connection_string(connection) as service:
+        assert [each async for each in service.list_tables()] == []

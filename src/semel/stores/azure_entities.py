@@ -1,4 +1,4 @@
-"""What the Azure Tables store asks of a table: entities, changed by one condition each, and atomic in one partition alone.
+"""What the Azure Tables store asks of a table: entities, changed by one condition each, atomic in one partition alone.
 
 That is all that Table Storage gives [1]_. The protocol of a commit (``azure_commits``) stands on this and nothing else,
 so that it runs unchanged over the service and over the model of it in ``semel.testing``, under the explorer.
@@ -33,7 +33,7 @@ class NotAnswered(Exception):
 
 
 class Place(msgspec.Struct, frozen=True, order=True):
-    """Where an entity stands: its ``PartitionKey`` and its ``RowKey``. Places are ordered, and pages follow the order."""
+    """Where an entity stands: its ``PartitionKey`` and its ``RowKey``. Pages follow the order of places."""
 
     partition: str
     row: str = ""

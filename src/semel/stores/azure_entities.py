@@ -46,8 +46,8 @@ class Entity(msgspec.Struct, frozen=True):
     values: Values
     etag: str
     """Another one after every change, never one that was before."""
-    written_at: datetime
-    """The service's time of the last change (``Timestamp``)."""
+    written_at: datetime | None = None
+    """The service's time of the last change (``Timestamp``), where it was read."""
 
 
 class Bounds(msgspec.Struct, frozen=True):
@@ -72,12 +72,15 @@ class Entities(Protocol):
         """
         ...
 
-    async def insert(self, partition: str, rows: Mapping[str, Values]) -> None:
-        """Put entities into one partition, all or none. ``ConditionFailed`` where a place is taken."""
+    async def insert(self, partition: str, rows: Mapping[str, Values]) -> list[Entity]:
+        """Put entities into one partition, all or none, and return them in the order given.
+
+        ``ConditionFailed`` where a place is taken.
+        """
         ...
 
-    async def replace(self, entity: Entity, values: Values) -> None:
-        """Write these values over the entity, if its ETag is still the one that was read."""
+    async def replace(self, entity: Entity, values: Values) -> Entity:
+        """Write these values over the entity, if its ETag is still the one that was read; return what stands then."""
         ...
 
     async def delete(self, entity: Entity) -> None:

@@ -41,6 +41,7 @@ __all__ = [
     "Sessions",
     "SignedIn",
     "Store",
+    "Tidies",
     "Tokens",
     "Unknown",
     "Verified",
@@ -146,6 +147,18 @@ class Store(Protocol):
 
     async def close(self) -> None:
         """Give up connections and threads; the store is not used afterwards. May be called twice."""
+        ...
+
+
+@runtime_checkable
+class Tidies(Protocol):
+    """The capability of a store whose commits can leave something behind when their process dies."""
+
+    async def tidy(self) -> int:
+        """Clear away what dead commits left; return how many there were. Upkeep calls it at every pass.
+
+        Nothing hangs on it but space and time: what is left harms no reading and no commit. Raises as a commit does.
+        """
         ...
 
 

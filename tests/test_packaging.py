@@ -14,6 +14,9 @@ ROOT = Path(__file__).parent.parent
 # Where a module needs an extra. All others are the core's, and import without any.
 EXTRA_OF = {
     "semel.http": "server",
+    "semel.stores.azure_client": "azure",
+    "semel.stores.azure_connect": "azure",
+    "semel.stores.azure_errors": "azure",
     "semel.stores.postgres": "postgres",
     "semel.stores.postgres_connect": "postgres",
     "semel.stores.postgres_errors": "postgres",
@@ -37,10 +40,15 @@ class Promise:
 
 
 PROMISES = [
-    Promise("semel", absent=frozenset({"fastapi", "uvicorn", "asyncpg"})),
+    Promise("semel", absent=frozenset({"fastapi", "uvicorn", "asyncpg", "azure"})),
     Promise("semel[server]", frozenset({"server"}), frozenset({"fastapi", "uvicorn"}), frozenset({"asyncpg"})),
     Promise("semel[postgres]", frozenset({"postgres"}), frozenset({"asyncpg"}), frozenset({"fastapi", "uvicorn"})),
-    Promise("semel[all]", frozenset({"server", "postgres"}), frozenset({"fastapi", "uvicorn", "asyncpg"})),
+    Promise("semel[azure]", frozenset({"azure"}), frozenset({"azure", "aiohttp"}), frozenset({"fastapi", "asyncpg"})),
+    Promise(
+        "semel[all]",
+        frozenset({"server", "postgres", "azure"}),
+        frozenset({"fastapi", "uvicorn", "asyncpg", "azure"}),
+    ),
 ]
 
 

@@ -19,7 +19,9 @@ from semel.providers.embedded import EmbeddedPasswords
 from semel.registrar import Registrar
 from semel.remote_sessions import RemoteSessions
 from semel.sessions import SessionKeeper
+from semel.stores.drivers import driver
 from semel.stores.memory import MemoryStore
+from semel.stores.schema import Migrated
 from semel.system import Argon2Hasher
 from semel.upkeep import BUILT_IN, Duty, Upkeep
 from semel.upkeep.sessions import expire
@@ -87,14 +89,14 @@ async def assembled(settings: Settings, given: Given) -> AsyncIterator[Parts]:
         yield Parts(engine, keys, registrar, sessions, upkeep)
 
 
-async def migrate_store(settings: Settings) -> tuple[str | None, str]:
+async def migrate_store(settings: Settings) -> Migrated:
     """Bring the store's tables to this release's revision; return the one found and the one left.
 
     Raises ``ConfigurationInvalid`` for a store that has no tables, or what ``semel.stores.migrate`` raises.
     """
     url = settings.database_url.get_secret_value()
-    if scheme(url) not in _SQL:
-        raise ConfigurationInvalid(f"there is nothing to migrate: name a SQL store in {variable('database_url')}")
+    if scheme(url) == "memory":
+        raise ConfigurationInvalid(f"there is nothing to migrate: name a store on disk in {variable('database_url')}")
     from semel.stores.migrate import migrate  # noqa: PLC0415 - costs a quarter second that only this command needs
 
     return await migrate(url)
@@ -117,11 +119,13 @@ async def _opened(url: str, given: Given) -> Store:
             from semel.stores.sqlite import open_sqlite  # noqa: PLC0415
 
             return await open_sqlite(url, given.also)
+        case "azure-tables":
+            with driver("Azure Tables", "azure"):
+                from semel.stores.azure_connect import open_azure_tables  # noqa: PLC0415
+            return await open_azure_tables(url, clock=given.clock, jitter=given.ids.jitter)
         case _:
-            try:
+            with driver("PostgreSQL", "postgres"):
                 from semel.stores.postgres import open_postgres  # noqa: PLC0415
-            except ModuleNotFoundError:
-                raise ConfigurationInvalid("PostgreSQL needs a driver: install semel[postgres]") from None
             return await open_postgres(url, also=given.also, jitter=given.ids.jitter)
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from semel.stores.azure_connect import open_azure_tables
 from semel.stores.memory import MemoryStore
 from semel.stores.migrate import migrate
 from semel.stores.postgres import open_postgres
 from semel.stores.sqlite import open_sqlite
-from semel.system import SystemIds
+from semel.system import SystemClock, SystemIds
 from semel.testing.store_contract import (
     RELATIONAL_CONTRACT,
     STORE_CONTRACT,
@@ -22,6 +23,7 @@ from semel.testing.store_contract import (
     processes_that_cross_lose_nothing,
     races,
 )
+from tests.emulators import Emulator
 from tests.scale import Scale
 from tests.services import PostgresServer, pgbouncer
 
@@ -51,6 +53,17 @@ def postgres_direct(postgres_url: str) -> OpenStore:
 def postgres_pooled(postgres_url: str) -> Iterator[OpenStore]:
     with pgbouncer(postgres_url) as url:
         yield partial(open_postgres, url, jitter=SystemIds().jitter)
+
+
+@pytest.fixture(scope="module")
+def azure(azure_tables: Emulator) -> Iterator[OpenStore]:
+    """A table, shared likewise. Processes inherit the environment."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in azure_tables.variables.items():
+            environment.setenv(name, value)
+        url = azure_tables.new_url()
+        asyncio.run(migrate(url))
+        yield partial(open_azure_tables, url, clock=SystemClock(), jitter=SystemIds().jitter)
 
 
 @pytest.fixture
@@ -84,7 +97,14 @@ async def test_a_database_keeps_the_promise(promise: Promise, bench: StoreBench)
     await promise(bench)
 
 
-@pytest.mark.parametrize("opener", ["sqlite", "postgres_direct", "postgres_pooled"], indirect=True)
+@pytest.mark.parametrize("opener", ["azure"], indirect=True)
+@pytest.mark.parametrize("promise", STORE_CONTRACT)
+async def test_a_table_keeps_the_promise(promise: Promise, bench: StoreBench) -> None:
+    """With real entities, and no constraints besides."""
+    await promise(bench)
+
+
+@pytest.mark.parametrize("opener", ["sqlite", "postgres_direct", "postgres_pooled", "azure"], indirect=True)
 async def test_processes_lose_nothing(bench: StoreBench, opener: OpenStore, scale: Scale) -> None:
     """Four processes count on the same records in crossing orders."""
     await processes_that_cross_lose_nothing(bench, opener, rounds=scale.pick(50, 1000))

@@ -1,13 +1,14 @@
-"""Brings a database to this release's revision. Nothing else changes the tables, and ``semel migrate`` alone calls it.
+"""Brings a store to this release's revision. Nothing else changes the tables, and ``semel migrate`` alone calls it.
 
-Safe with any number of processes at once: one holds the lock and takes all of the steps in one transaction, the others
-wait for it and find nothing left to do.
+Safe with any number of processes at once. In a database one holds the lock and takes all of the steps in one
+transaction, the others wait for it and find nothing left to do.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Final
@@ -17,9 +18,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import StaticPool
 
 from semel.errors import ConfigurationInvalid
-from semel.stores.migrations.steps import LOCK_SECONDS, Migrated, upgrade
+from semel.stores.drivers import driver
+from semel.stores.migrations.steps import LOCK_SECONDS, upgrade
 from semel.stores.postgres_url import parse_url
-from semel.stores.schema import REVISION
+from semel.stores.schema import REVISION, Migrated
 from semel.stores.sqlite_file import as_store_error, connect, database_path, opening, stored_revision, use_wal
 
 __all__ = ["Migrated", "migrate"]
@@ -29,24 +31,33 @@ _ONE_AT_A_TIME: Final = threading.Lock()
 
 
 async def migrate(url: str) -> Migrated:
-    """Migrate the database of the URL; one that is up to date is left as it is.
+    """Migrate the store of the URL; one that is up to date is left as it is.
 
-    Raises ``ConfigurationInvalid`` for a URL that is wrong or a database that is newer than this release,
-    ``StoreUnavailable`` or ``StoreRejected`` where the database does not let it happen; nothing was changed then.
+    Raises ``ConfigurationInvalid`` for a URL that is wrong or a store that is newer than this release,
+    ``StoreUnavailable`` or ``StoreRejected`` where the store does not let it happen; no database is changed then.
     """
-    return await asyncio.to_thread(_migrate, url)
+    match url.partition(":")[0].lower():
+        case "sqlite":
+            return await _apart(lambda: _migrate_file(database_path(url)))
+        case "azure-tables":
+            with driver("Azure Tables", "azure"):
+                from semel.stores.azure_connect import make_table  # noqa: PLC0415 - of an extra
+            return await make_table(url)
+        case _:
+            place = parse_url(url)
+            with driver("PostgreSQL", "postgres"):
+                from semel.stores.postgres_migrate import migrate_server  # noqa: PLC0415 - of an extra
+            return await _apart(lambda: asyncio.run(migrate_server(place)))
 
 
-def _migrate(url: str) -> Migrated:
-    with _ONE_AT_A_TIME:
-        if url.lower().startswith("sqlite:"):
-            return _migrate_file(database_path(url))
-        place = parse_url(url)
-        try:
-            from semel.stores.postgres_migrate import migrate_server  # noqa: PLC0415 - of an extra
-        except ModuleNotFoundError:
-            raise ConfigurationInvalid("PostgreSQL needs a driver: install semel[postgres]") from None
-        return asyncio.run(migrate_server(place))
+async def _apart(work: Callable[[], Migrated]) -> Migrated:
+    """Do what runs Alembic: in a thread, since it blocks, and alone."""
+
+    def alone() -> Migrated:
+        with _ONE_AT_A_TIME:
+            return work()
+
+    return await asyncio.to_thread(alone)
 
 
 def _migrate_file(path: Path) -> Migrated:

@@ -13,10 +13,11 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateSchema
 
 from semel.errors import SemelError
-from semel.stores.migrations.steps import LOCK_SECONDS, Migrated, upgrade
+from semel.stores.migrations.steps import LOCK_SECONDS, upgrade
 from semel.stores.postgres_connect import Connection, connect
 from semel.stores.postgres_errors import DRIVER_ERRORS, read_error, start_error
 from semel.stores.postgres_url import PostgresUrl
+from semel.stores.schema import Migrated
 
 __all__ = ["LOCK", "engine", "migrate_server"]
 

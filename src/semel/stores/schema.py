@@ -56,6 +56,7 @@ __all__ = [
     "SESSION_ACCOUNT",
     "VERSION_TABLE",
     "Field",
+    "Migrated",
     "Reference",
     "Shape",
     "constraint_names",
@@ -83,6 +84,13 @@ ACCOUNT_USERNAME: Final = "uq_semel_accounts_username_canonical"
 ACCOUNT_IDENTITY: Final = "fk_semel_accounts_id"
 IDENTIFIER_ACCOUNT: Final = "fk_semel_identifiers_account_id"
 SESSION_ACCOUNT: Final = "fk_semel_sessions_account_id"
+
+
+class Migrated(NamedTuple):
+    """The revision found and the revision left; ``None`` for a store without our tables."""
+
+    before: str | None
+    after: str
 
 
 class Shape(Enum):

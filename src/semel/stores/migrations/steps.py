@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 
-from semel.stores.schema import REVISION, require_revision, version_table
+from semel.stores.schema import REVISION, Migrated, require_revision, version_table
 
-__all__ = ["LOCK_SECONDS", "Migrated", "config_of", "upgrade"]
+__all__ = ["LOCK_SECONDS", "config_of", "upgrade"]
 
 LOCK_SECONDS: Final = 30
 """How long a step waits for a table that others use. Whoever comes after a waiting step waits with it, so a step then
 gives up and leaves all as it was."""
-
-
-class Migrated(NamedTuple):
-    """The revision found and the revision left; ``None`` for a database without our tables."""
-
-    before: str | None
-    after: str
 
 
 def upgrade(connection: Connection, schema: str | None) -> Migrated:

@@ -12,7 +12,7 @@ from semel.config import Settings, scheme, variable
 from semel.errors import ConfigurationInvalid
 from semel.keys import Keys, Purpose
 from semel.model import SessionFamily
-from semel.observe import Metrics, ObservedStore, observed_provider
+from semel.observe import Metrics, observed_provider, observed_store
 from semel.ports import Also, Clock, EmbeddedProvider, Events, Ids, RemoteProvider, Sessions, Store
 from semel.protocol.engine import Engine
 from semel.providers.embedded import EmbeddedPasswords
@@ -70,7 +70,7 @@ async def assembled(settings: Settings, given: Given) -> AsyncIterator[Parts]:
     Raises ``ConfigurationInvalid`` or ``StoreUnavailable``.
     """
     async with AsyncExitStack() as closing:
-        store = ObservedStore(await _store(settings, given, closing), given.metrics, given.clock)
+        store = observed_store(await _store(settings, given, closing), given.metrics, given.clock)
         provider = await _provider(settings, given, closing)
         keys = await Keys.open(store, given.clock, given.ids, settings.key_options())
         engine = Engine(

@@ -10,8 +10,8 @@ from typing_extensions import override
 
 from semel.errors import StoreUnavailable
 from semel.model import Identity, Secret
-from semel.observe import Metrics, ObservedStore, observed_provider
-from semel.ports import EmbeddedProvider, RemoteProvider, Sessions
+from semel.observe import Metrics, ObservedStore, observed_provider, observed_store
+from semel.ports import EmbeddedProvider, RemoteProvider, Sessions, Tidies
 from semel.providers.embedded import EmbeddedPasswords
 from semel.states import IdentityState
 from semel.stores.memory import MemoryStore
@@ -22,6 +22,7 @@ from semel.testing import (
     Fault,
     FaultPlan,
     FaultyStore,
+    FaultyTidyingStore,
     Variant,
     VirtualClock,
 )
@@ -36,6 +37,25 @@ async def test_a_watched_store_keeps_the_promise(promise: Promise) -> None:
     """All that the store in memory keeps."""
     watched = ObservedStore(MemoryStore(), Metrics(), VirtualClock())
     await promise(StoreBench(watched, watched))
+
+
+class Untidy(MemoryStore):
+    """A store in memory that can be tidied."""
+
+    async def tidy(self) -> int:
+        """See ``Tidies.tidy``."""
+        return 3
+
+
+async def test_a_watched_store_has_the_abilities_that_it_had() -> None:
+    """One that can be tidied still can, and is watched at it; another cannot."""
+    metrics, clock, untidy = Metrics(), VirtualClock(), Untidy()
+    faulty = FaultyTidyingStore(untidy, untidy, FaultPlan(STORE_OPERATIONS), clock)
+    watched = observed_store(faulty, metrics, clock)
+    assert isinstance(watched, Tidies)
+    assert await watched.tidy() == 3
+    assert 'operation="tidy",outcome="ok"' in metrics.text().decode()
+    assert not isinstance(observed_store(MemoryStore(), metrics, clock), Tidies)
 
 
 @pytest.mark.parametrize("promise", [*PROVIDER_CONTRACT, *SESSIONS_CONTRACT])

@@ -7,7 +7,8 @@ import pytest
 from semel.errors import SemelError, StoreRejected, StoreUnavailable
 from semel.model import Registration
 from semel.ports import Delete, Write
-from semel.testing import Fault
+from semel.stores.memory import MemoryStore
+from semel.testing import Fault, FaultyTidyingStore
 from tests.protocol.worlds import KEY, World
 
 STUCK = 250
@@ -75,6 +76,41 @@ async def test_a_store_that_is_down_ends_the_pass() -> None:
     world.network.next("due", Fault.DOWN)
     with pytest.raises(StoreUnavailable):
         await world.server().upkeep.once()
+
+
+class Untidy(MemoryStore):
+    """A store in memory in which commits leave something behind."""
+
+    left = 3
+
+    async def tidy(self) -> int:
+        """See ``Tidies.tidy``."""
+        self.left, there = 0, self.left
+        return there
+
+
+async def test_a_store_is_tidied_at_every_pass() -> None:
+    """Where it can be, and that is counted as a duty; other stores know no such duty."""
+    world = World()
+    untidy = Untidy(world.clock.now)
+    world.store = FaultyTidyingStore(untidy, untidy, world.network, world.clock)
+    passes = [await world.server().upkeep.once() for _ in range(2)]
+    assert [done["tidy"] for done in passes] == [3, 0]
+    assert "tidy" not in await World().server().upkeep.once()
+
+
+async def test_what_cannot_be_tidied_keeps_nothing_else_waiting() -> None:
+    """It is noted as any duty's failure, and the rest of the pass is made."""
+    world = World()
+    await copies(world, 0)
+    untidy = Untidy(world.clock.now)
+    untidy.table = world.memory.table
+    world.store = FaultyTidyingStore(untidy, untidy, world.network, world.clock)
+    world.network.next("tidy", Fault.DROP)
+    server = world.server("B")
+    done = await server.upkeep.once()
+    assert (done["tidy"], done["forget_registration"]) == (0, 1)
+    assert server.events.named("upkeep.failed") == [{"duty": "tidy", "code": "store_unavailable"}]
 
 
 async def test_passes_go_on_at_intervals_spread_by_jitter() -> None:

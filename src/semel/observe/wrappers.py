@@ -28,12 +28,13 @@ from semel.ports import (
     Sessions,
     SignedIn,
     Store,
+    Tidies,
     Unknown,
     Verified,
     Write,
 )
 
-__all__ = ["ObservedStore", "observed_provider"]
+__all__ = ["ObservedStore", "observed_provider", "observed_store"]
 
 R = TypeVar("R", bound=Record)
 T = TypeVar("T")
@@ -114,6 +115,25 @@ class ObservedStore:
     async def close(self) -> None:
         """See ``Store.close``."""
         await self._store.close()
+
+
+class ObservedTidyingStore(ObservedStore):
+    """A store that clears away what dead commits left, watched."""
+
+    def __init__(self, store: Store, tidying: Tidies, metrics: Metrics, clock: Clock) -> None:
+        super().__init__(store, metrics, clock)
+        self._tidying = tidying
+
+    async def tidy(self) -> int:
+        """See ``Tidies.tidy``."""
+        return await self._watch("tidy", self._tidying.tidy())
+
+
+def observed_store(store: Store, metrics: Metrics, clock: Clock) -> ObservedStore:
+    """Return a store of the same abilities that is watched."""
+    if isinstance(store, Tidies):
+        return ObservedTidyingStore(store, store, metrics, clock)
+    return ObservedStore(store, metrics, clock)
 
 
 class ObservedEmbeddedProvider:

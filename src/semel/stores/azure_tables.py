@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final, TypeVar, cast
 
-from semel.errors import InvalidInput, WriteRefused
+from semel.errors import InvalidInput, StoreUnavailable, WriteRefused
 from semel.model import Key, Record
 from semel.ports import Clock, Page, Ref, Write, in_order
 from semel.stores.azure_commits import PATIENCE_SECONDS, Commits, Seen
-from semel.stores.azure_entities import Bounds, Entities, Entity
+from semel.stores.azure_entities import Bounds, Entities, Entity, NotAnswered
 from semel.stores.azure_places import (
     WORK,
     change_of,
@@ -116,7 +116,7 @@ class AzureTablesStore:
             while journals := await self._entities.between(bounds, _BATCH):
                 left = [each for each in journals if each.written_at is not None and now - each.written_at > _LEFT_FOR]
                 for journal in left:
-                    await self._commits.forget(journal)
+                    await self._forgotten(journal)
                 ended += len(left)
                 bounds = Bounds(journals[-1].place, bounds.before)
         return ended
@@ -125,6 +125,12 @@ class AzureTablesStore:
         """See ``Store.close``."""
         await self._commits.settled(_SETTLE_SECONDS)
         await self._entities.close()
+
+    async def _forgotten(self, journal: Entity) -> None:
+        try:
+            await self._commits.forget(journal)
+        except NotAnswered:
+            raise StoreUnavailable("The store did not answer.") from None
 
     async def _confirmed(self, kind: type[R], rows: Sequence[Entity]) -> list[R]:
         """Return the records to which due rows lead, and sweep away those that lead to none."""

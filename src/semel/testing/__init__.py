@@ -11,7 +11,7 @@ from semel.testing.fake_provider import FakeProvider, Variant
 from semel.testing.faults import PROVIDER_OPERATIONS, STORE_OPERATIONS, Fault, FaultPlan, Faults
 from semel.testing.hashers import CheapHasher
 from semel.testing.promises import BrokenPromiseError
-from semel.testing.stores import FaultyStore
+from semel.testing.stores import FaultyStore, FaultyTidyingStore
 
 __all__ = [
     "PROVIDER_OPERATIONS",
@@ -24,6 +24,7 @@ __all__ = [
     "FaultPlan",
     "Faults",
     "FaultyStore",
+    "FaultyTidyingStore",
     "SequentialIds",
     "Variant",
     "VirtualClock",

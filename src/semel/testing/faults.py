@@ -9,7 +9,7 @@ from typing import Final
 
 __all__ = ["PROVIDER_OPERATIONS", "STORE_OPERATIONS", "Fault", "FaultPlan", "Faults"]
 
-STORE_OPERATIONS: Final = ("get", "get_many", "commit", "due", "page", "ping")
+STORE_OPERATIONS: Final = ("get", "get_many", "commit", "due", "page", "ping", "tidy")
 PROVIDER_OPERATIONS: Final = (
     "create",
     "find",

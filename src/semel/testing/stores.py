@@ -9,10 +9,10 @@ from typing import TypeVar
 
 from semel.errors import CommitUnknown, SemelError, StoreRejected, StoreUnavailable
 from semel.model import Key, Record
-from semel.ports import Clock, Page, Ref, Store, Write
+from semel.ports import Clock, Page, Ref, Store, Tidies, Write
 from semel.testing.faults import Fault, Faults
 
-__all__ = ["FaultyStore"]
+__all__ = ["FaultyStore", "FaultyTidyingStore"]
 
 R = TypeVar("R", bound=Record)
 
@@ -101,3 +101,16 @@ class FaultyStore:
     async def _unheard(self, writes: Sequence[Write], token: int) -> None:
         with suppress(SemelError):  # an answer that reaches nobody
             await self.store.commit(writes, token)
+
+
+class FaultyTidyingStore(FaultyStore):
+    """The same over a store that clears away what dead commits left (``ports.Tidies``)."""
+
+    def __init__(self, store: Store, tidying: Tidies, faults: Faults, clock: Clock, delay: float = 1.0) -> None:
+        super().__init__(store, faults, clock, delay)
+        self._tidying = tidying
+
+    async def tidy(self) -> int:
+        """See ``Tidies.tidy``. What is cleared away is not in doubt: a fault leaves it for the next pass."""
+        await self._before_reading("tidy")
+        return await self._tidying.tidy()

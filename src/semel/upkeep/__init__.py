@@ -14,6 +14,7 @@ import msgspec
 
 from semel.errors import SemelError
 from semel.model import Identity, Key, OutboxEvent, Record, Registration
+from semel.ports import Tidies
 from semel.protocol.engine import Engine
 from semel.upkeep.removal import remove
 from semel.upkeep.rescue import rescue
@@ -53,13 +54,25 @@ class Upkeep:
         self._width = width
 
     async def once(self) -> dict[str, int]:
-        """Make one pass over all that is due now; return how much each duty did. Raises ``StoreUnavailable``."""
+        """Make one pass over all that is due now; return how much each duty did. Raises ``StoreUnavailable``.
+
+        A store that has to be tidied is, which counts as the duty ``tidy``.
+        """
         done = {duty.name: 0 for duty in self._duties}
+        if isinstance(self._engine.store, Tidies):
+            done["tidy"] = await self._tidied(self._engine.store)
         for kind in dict.fromkeys(duty.kind for duty in self._duties):
             async for batch in self._due(kind):
                 for start in range(0, len(batch), self._width):
                     await asyncio.gather(*(self._look_after(one, done) for one in batch[start : start + self._width]))
         return done
+
+    async def _tidied(self, store: Tidies) -> int:
+        try:
+            return await store.tidy()
+        except Exception as error:  # noqa: BLE001 - what is left harms nothing, and must not keep anything else waiting
+            self._engine.events.emit("upkeep.failed", {"duty": "tidy", "code": code_of(error)})
+            return 0
 
     async def _due(self, kind: type[Record]) -> AsyncIterator[list[Record]]:
         """Yield what is due, each record once: whatever a duty could not end must not hide what comes after it."""

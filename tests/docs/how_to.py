@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import shlex
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -68,3 +72,11 @@ def send(command: str, server: str) -> httpx.Response:
     return httpx.request(
         said.method or ("POST" if said.data else "GET"), server + path, content="&".join(said.data), headers=headers
     )
+
+
+def explored(directory: Path, *arguments: str) -> dict[str, dict[str, Any]]:
+    """Run ``semel explore --from`` there and return its reports by scenario."""
+    command = [str(Path(sys.executable).with_name("semel")), "explore", "--json", "--from", *arguments]
+    done = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
+    assert done.returncode in (0, 1), done.stderr
+    return {report["scenario"]: report for report in map(json.loads, done.stdout.splitlines())}

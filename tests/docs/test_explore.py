@@ -1,14 +1,10 @@
 """The how-to of the explorer, followed to the letter."""
 
-import json
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.docs.how_to import HowTo
+from tests.docs.how_to import HowTo, explored
 
 PAGE = HowTo.read("explore")
 
@@ -18,14 +14,6 @@ def directory(tmp_path: Path) -> Path:
     """A directory with the page's files."""
     PAGE.write_files(tmp_path)
     return tmp_path
-
-
-def explored(directory: Path, *arguments: str) -> dict[str, dict[str, Any]]:
-    """Run ``semel explore`` there and return its reports by scenario."""
-    command = [str(Path(sys.executable).with_name("semel")), "explore", "--json", "--from", *arguments]
-    done = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False)
-    assert done.returncode in (0, 1), done.stderr
-    return {report["scenario"]: report for report in map(json.loads, done.stdout.splitlines())}
 
 
 def test_a_step(directory: Path) -> None:

@@ -18,7 +18,7 @@ pytest-asyncio a new store adds this much, and a failing line then reads "which 
         await processes_that_cross_lose_nothing(bench, functools.partial(open_store, URL))
 
 A store with the unique columns and the references of the SQL tables keeps ``RELATIONAL_CONTRACT`` besides. A whole run
-takes a few seconds; run it on data that nobody needs.
+takes a few seconds; run it on data that nobody needs. ``docs/write-a-store.md`` says the rest, with a whole sample.
 """
 
 from semel.testing.promises import BrokenPromiseError

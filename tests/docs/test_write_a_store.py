@@ -12,7 +12,7 @@ import stat
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, ExitStack
 from hashlib import sha256
 from itertools import count
@@ -24,7 +24,15 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from semel.errors import CommitUnknown, InvalidInput, StoreError, StoreInconsistent, StoreRejected, StoreUnavailable
+from semel.errors import (
+    CommitUnknown,
+    ConfigurationInvalid,
+    InvalidInput,
+    StoreError,
+    StoreInconsistent,
+    StoreRejected,
+    StoreUnavailable,
+)
 from semel.model import Account, Identity, Record
 from semel.ports import Delete, Insert, Ref, Replace, Store, Write
 from semel.states import IdentityState
@@ -124,6 +132,7 @@ class Watched:
 # ── As the page says ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.timeout(300)
 def test_the_tests_of_the_page(directory: Path) -> None:
     """The contract, processes, lost answers and kills pass, and none of them is left out."""
     done = run(directory, command("python -m pytest"))
@@ -350,12 +359,19 @@ async def test_a_full_disk(directory: Path) -> None:
 
 async def test_a_file_that_is_away(directory: Path) -> None:
     """It is not taken for an empty one, and none is made; readiness hears of it."""
-    path = directory / "accounts.json"
-    store = await prepared(load(directory), path)
+    module, path = load(directory), directory / "accounts.json"
+    store = await prepared(module, path)
     path.rename(directory / "away")
-    for ask in (store.get_many(REFS), store.ping(), store.commit(WRITES, 2)):
+    asks: list[Callable[[], Awaitable[object]]] = [
+        lambda: store.get_many(REFS),
+        store.ping,
+        lambda: store.commit(WRITES, 2),
+    ]
+    for ask in asks:
         with pytest.raises(StoreUnavailable, match="ENOENT"):
-            await ask
+            await ask()
+    with pytest.raises(ConfigurationInvalid, match=r"python json_store\.py"):
+        await module.open_json(path)
     path.mkdir()
     with pytest.raises(StoreUnavailable, match="EISDIR"):
         await store.get_many(REFS)
@@ -390,9 +406,10 @@ async def test_a_file_of_somebody_elses(edit: Callable[[bytes], bytes], director
     edited = edit(path.read_bytes())
     assert edited != path.read_bytes()
     path.write_bytes(edited)
-    for ask in (store.get_many(REFS), store.commit([Insert(INSERTED)], 2)):
-        with pytest.raises(StoreInconsistent):
-            await ask
+    with pytest.raises(StoreInconsistent):
+        await store.get_many(REFS)
+    with pytest.raises(StoreInconsistent):
+        await store.commit([Insert(INSERTED)], 2)
     assert path.read_bytes() == edited
 
 

@@ -17,6 +17,7 @@ EXTRA_OF = {
     "semel.stores.azure_client": "azure",
     "semel.stores.azure_connect": "azure",
     "semel.stores.azure_errors": "azure",
+    "semel.testing.azure_faults": "azure",
     "semel.stores.postgres": "postgres",
     "semel.stores.postgres_connect": "postgres",
     "semel.stores.postgres_errors": "postgres",

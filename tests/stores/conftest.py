@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from semel.stores.migrate import migrate
+from tests.emulators import Emulator
 from tests.services import PostgresServer, pgbouncer
+from tests.stores.azure_parts import AzureTable
 
 
 @pytest.fixture(scope="session")
@@ -52,3 +54,19 @@ def any_url(request: pytest.FixtureRequest) -> str:
     """The URL of the server itself, and that of PgBouncer before it."""
     url: str = request.getfixturevalue(request.param)
     return url
+
+
+@pytest.fixture
+def azure_environment(azure_tables: Emulator, monkeypatch: pytest.MonkeyPatch) -> Emulator:
+    """The server of Azure Tables, named to the SDK by the environment."""
+    for name, value in azure_tables.variables.items():
+        monkeypatch.setenv(name, value)
+    return azure_tables
+
+
+@pytest.fixture
+def azure_table(azure_environment: Emulator) -> AzureTable:
+    """An Azure table of the test's own, with nothing in it."""
+    url = azure_environment.new_url()
+    asyncio.run(migrate(url))
+    return AzureTable(url)

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from itertools import count
 from typing import Any, Final, TypeVar, cast
 
@@ -71,6 +72,7 @@ class TableEntities:
         self._jitter: Final = jitter
         self._also_closes: Final = also_closes
         self._turns: Final = asyncio.Semaphore(AT_ONCE)
+        self._closed = False
 
     async def get_many(self, places: Sequence[Place]) -> list[Entity | None]:
         """See ``Entities.get_many``: side by side, a request each."""
@@ -147,19 +149,20 @@ class TableEntities:
 
     async def check(self, target: AzureTarget) -> None:
         """Raise ``ConfigurationInvalid`` where the service or its table is not as this store needs it."""
-        try:
-            async with self._turn():
-                await self._client.get_entity(_NOWHERE.partition, _NOWHERE.row, timeout=_SERVICE_SECONDS)
-        except SDK_ERRORS as error:
-            if not is_absent(error):
-                raise start_error(error, target) from None
+        await self._get(_NOWHERE, partial(start_error, target))
 
     async def close(self) -> None:
         """See ``Entities.close``."""
+        self._closed = True
         await self._client.close()
         await self._also_closes()
 
-    async def _get(self, place: Place, **options: Any) -> Entity | None:  # noqa: ANN401 - the SDK's
+    async def _get(
+        self,
+        place: Place,
+        meaning: Callable[[Exception], Exception] = read_error,
+        **options: Any,  # noqa: ANN401 - the SDK's
+    ) -> Entity | None:
         async def get() -> TableEntity | None:
             try:
                 return await self._client.get_entity(place.partition, place.row, timeout=_SERVICE_SECONDS, **options)
@@ -168,7 +171,7 @@ class TableEntities:
                     return None
                 raise
 
-        found = await self._read(get)
+        found = await self._read(get, meaning)
         return None if found is None else _entity(found)
 
     async def _page(
@@ -190,9 +193,11 @@ class TableEntities:
 
         await self._change(delete)
 
-    async def _read(self, send: Callable[[], Awaitable[T]]) -> T:
+    async def _read(
+        self, send: Callable[[], Awaitable[T]], meaning: Callable[[Exception], Exception] = read_error
+    ) -> T:
         """Ask, and again where the service is busy or a connection broke: it changes nothing."""
-        return await self._repeated(send, lambda error: is_busy(error) or is_broken(error), read_error)
+        return await self._repeated(send, lambda error: is_busy(error) or is_broken(error), meaning)
 
     async def _change(self, send: Callable[[], Awaitable[T]]) -> T:
         """Send a change; again only where it is certain that it was not even read."""
@@ -223,6 +228,8 @@ class TableEntities:
         except TimeoutError:
             raise StoreUnavailable("Too many requests to Azure Tables are under way.") from None
         try:
+            if self._closed:
+                raise StoreUnavailable("The store is closed.")
             async with asyncio.timeout(_ANSWER_SECONDS):
                 yield
         finally:

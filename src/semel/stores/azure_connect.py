@@ -76,7 +76,7 @@ async def make_table(url: str) -> Migrated:
     except SDK_ERRORS as error:
         if table_exists(error):
             return Migrated(_REVISION, _REVISION)
-        raise start_error(error, target) from None
+        raise start_error(target, error) from None
     finally:
         await client.close()
         await close()

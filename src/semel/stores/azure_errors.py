@@ -106,7 +106,7 @@ def read_error(error: Exception) -> StoreError:
     return StoreUnavailable("Azure Tables did not answer.") if _in_doubt(met) else _plain_error(met)
 
 
-def start_error(error: Exception, target: AzureTarget) -> StoreError | ConfigurationInvalid:
+def start_error(target: AzureTarget, error: Exception) -> StoreError | ConfigurationInvalid:
     """Return the error of the very first request: what the settings can mend is said as such."""
     met = _met(error)
     if _code(met) == _NO_TABLE:

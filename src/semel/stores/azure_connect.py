@@ -21,7 +21,7 @@ from semel.ports import Clock
 from semel.stores.azure_client import AT_ONCE, TableEntities
 from semel.stores.azure_errors import SDK_ERRORS, start_error, table_exists
 from semel.stores.azure_tables import AzureTablesStore
-from semel.stores.azure_url import CONNECTION_STRING, AzureTarget, connection_string, parse_url
+from semel.stores.azure_url import CONNECTION_STRING, AzureTarget, connection_string, parse_url, require_storage
 from semel.stores.schema import Migrated
 
 __all__ = ["Through", "Transport", "make_table", "open_azure_tables", "open_entities"]
@@ -101,12 +101,14 @@ def _client(target: AzureTarget, through: Through) -> tuple[TableClient, Callabl
 
 
 def _by_connection_string(target: AzureTarget, through: Through) -> TableClient:
-    secret = connection_string().reveal()
     try:
-        return TableClient.from_connection_string(secret, target.table, transport=through(_transport()), **_OFF)
+        secret = connection_string().reveal()
+        checked = TableClient.from_connection_string(secret, target.table)  # opens nothing
     except ValueError:
         remedy = "copy it again from the account's access keys"
         raise ConfigurationInvalid(f"{CONNECTION_STRING} is malformed: {remedy}") from None
+    require_storage(checked.url)
+    return TableClient.from_connection_string(secret, target.table, transport=through(_transport()), **_OFF)
 
 
 def _transport() -> Transport:

@@ -16,7 +16,7 @@ import msgspec
 from semel.errors import ConfigurationInvalid
 from semel.model import Secret
 
-__all__ = ["CONNECTION_STRING", "AzureTarget", "connection_string", "parse_url"]
+__all__ = ["CONNECTION_STRING", "AzureTarget", "connection_string", "parse_url", "require_storage"]
 
 CONNECTION_STRING: Final = "AZURE_STORAGE_CONNECTION_STRING"
 """The environment variable of the Azure command line and of its samples."""
@@ -40,10 +40,11 @@ def parse_url(url: str) -> AzureTarget:
         parts = urlsplit(url)
     except ValueError:
         raise _wrong("it has no valid host") from None
-    if parts.scheme != _SCHEME or "@" in parts.netloc or parts.query or parts.fragment:
+    if not url.lower().startswith(f"{_SCHEME}://") or "@" in parts.netloc or parts.query or parts.fragment:
         raise _wrong(f"it is {_SCHEME}:///table or {_SCHEME}://account.table.core.windows.net/table, and no more")
     if parts.netloc and not _HOST.fullmatch(parts.netloc):
         raise _wrong("its host is the account's, such as account.table.core.windows.net, without a port")
+    require_storage(parts.netloc)
     table = parts.path.removeprefix("/")
     if not _TABLE.fullmatch(table) or table.lower() == "tables":
         raise _wrong("a table's name is 3 to 63 letters and digits, begins with a letter, and is not tables")
@@ -57,6 +58,12 @@ def connection_string() -> Secret:
         remedy = f"set it, or name the account in the URL: {_SCHEME}://account.table.core.windows.net/table"
         raise ConfigurationInvalid(f"{CONNECTION_STRING} is missing: {remedy}")
     return Secret(found)
+
+
+def require_storage(host: str) -> None:
+    """Raise ``ConfigurationInvalid`` where the host is of Azure Cosmos DB, whose readings may be stale."""
+    if ".cosmos." in host:
+        raise ConfigurationInvalid("Azure Cosmos DB is no store of Semel's: name a storage account's table service.")
 
 
 def _wrong(what: str) -> ConfigurationInvalid:

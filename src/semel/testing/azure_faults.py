@@ -159,8 +159,7 @@ class AzureFaults:
         self, fault: AzureFault, transport: Transport, request: HttpRequest, options: dict[str, Any]
     ) -> AsyncHttpResponse:
         async def arrive() -> None:
-            async with await transport.send(request, **options) as answer:
-                await answer.read()
+            await (await transport.send(request, **options)).close()
 
         if fault is AzureFault.SHORT_PAGE:
             request.url = _TOP.sub("$top=1", request.url)

@@ -14,6 +14,10 @@ ROOT = Path(__file__).parent.parent
 # Where a module needs an extra. All others are the core's, and import without any.
 EXTRA_OF = {
     "semel.http": "server",
+    "semel.stores.dynamodb": "dynamodb",
+    "semel.stores.dynamodb_connect": "dynamodb",
+    "semel.stores.dynamodb_errors": "dynamodb",
+    "semel.stores.dynamodb_migrate": "dynamodb",
     "semel.stores.azure_client": "azure",
     "semel.stores.azure_connect": "azure",
     "semel.stores.azure_errors": "azure",
@@ -24,6 +28,7 @@ EXTRA_OF = {
     "semel.stores.postgres_migrate": "postgres",
     "semel.stores.postgres_steps": "postgres",
     "semel.stores.postgres_pool": "postgres",
+    "semel.testing.aws_faults": "dynamodb",
 }
 READ_BY_TESTS = {".env.example", "Makefile", "README.md", "docs/quickstart.md", "requirements/run.txt", "scripts/setup"}
 # A script that Alembic runs, no module to import.
@@ -41,14 +46,15 @@ class Promise:
 
 
 PROMISES = [
-    Promise("semel", absent=frozenset({"fastapi", "uvicorn", "asyncpg", "azure"})),
+    Promise("semel", absent=frozenset({"fastapi", "uvicorn", "asyncpg", "aiobotocore", "azure"})),
     Promise("semel[server]", frozenset({"server"}), frozenset({"fastapi", "uvicorn"}), frozenset({"asyncpg"})),
     Promise("semel[postgres]", frozenset({"postgres"}), frozenset({"asyncpg"}), frozenset({"fastapi", "uvicorn"})),
+    Promise("semel[dynamodb]", frozenset({"dynamodb"}), frozenset({"aiobotocore"}), frozenset({"fastapi", "asyncpg"})),
     Promise("semel[azure]", frozenset({"azure"}), frozenset({"azure", "aiohttp"}), frozenset({"fastapi", "asyncpg"})),
     Promise(
         "semel[all]",
-        frozenset({"server", "postgres", "azure"}),
-        frozenset({"fastapi", "uvicorn", "asyncpg", "azure"}),
+        frozenset({"server", "postgres", "azure", "dynamodb"}),
+        frozenset({"fastapi", "uvicorn", "asyncpg", "aiobotocore", "azure"}),
     ),
 ]
 

@@ -119,6 +119,10 @@ async def _opened(url: str, given: Given) -> Store:
             from semel.stores.sqlite import open_sqlite  # noqa: PLC0415
 
             return await open_sqlite(url, given.also)
+        case "dynamodb":
+            with driver("DynamoDB", "dynamodb"):
+                from semel.stores.dynamodb import open_dynamodb  # noqa: PLC0415
+            return await open_dynamodb(url, jitter=given.ids.jitter)
         case "azure-tables":
             with driver("Azure Tables", "azure"):
                 from semel.stores.azure_connect import open_azure_tables  # noqa: PLC0415

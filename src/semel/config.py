@@ -44,7 +44,15 @@ _CORES: Final = os.cpu_count() or 1
 _ADMINISTRATORS: Final = frozenset({"admin", "administrator", "root", "superuser"})
 
 _SCHEMES: Final = {
-    "database_url": ("sqlite", "postgresql", "postgresql+asyncpg", "postgres", "azure-tables", "memory"),
+    "database_url": (
+        "sqlite",
+        "postgresql",
+        "postgresql+asyncpg",
+        "postgres",
+        "dynamodb",
+        "azure-tables",
+        "memory",
+    ),
     "provider_url": ("embedded", "fake+tcp"),
 }
 """What a URL may begin with, the usual ones first."""
@@ -130,8 +138,8 @@ class Settings(BaseSettings):
 
     database_url: SecretStr = SecretStr("sqlite:///semel.db")
     """The store: sqlite:///relative/path.db, sqlite:////absolute/path.db, postgresql://user:password@host/database,
-    azure-tables:///table, or memory: for a trial that forgets everything. PostgreSQL takes ?schema=name (semel),
-    ?pool_size=number (10), and ?pooler=transaction behind PgBouncer or Supabase's pooler in transaction mode."""
+    dynamodb:///table, azure-tables:///table, or memory: for a trial that forgets everything. PostgreSQL takes
+    ?schema=name (semel), ?pool_size=number (10), and ?pooler=transaction behind PgBouncer or Supabase's pooler in transaction mode."""
     provider_url: SecretStr = SecretStr("embedded:")
     """The identity provider: embedded: keeps identities in the store itself."""
     secret_key: SecretStr | None = None

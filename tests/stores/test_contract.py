@@ -1,7 +1,7 @@
 """Every store keeps every promise of its port; the stores over a database also as several processes see it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -9,11 +9,14 @@ import asyncpg
 import pytest
 
 from semel.stores.azure_connect import open_azure_tables
+from semel.stores.dynamodb import open_dynamodb
 from semel.stores.memory import MemoryStore
 from semel.stores.migrate import migrate
 from semel.stores.postgres import open_postgres
 from semel.stores.sqlite import open_sqlite
 from semel.system import SystemClock, SystemIds
+from semel.testing.aws_faults import INVISIBLE, AwsFault, AwsFaults
+from semel.testing.clock import SequentialIds
 from semel.testing.store_contract import (
     RELATIONAL_CONTRACT,
     STORE_CONTRACT,
@@ -66,6 +69,23 @@ def azure(azure_tables: Emulator) -> Iterator[OpenStore]:
         yield partial(open_azure_tables, url, clock=SystemClock(), jitter=SystemIds().jitter)
 
 
+@pytest.fixture(scope="module")
+def new_dynamodb_url(dynamodb: Emulator) -> Iterator[Callable[[], str]]:
+    """Makes URLs of tables that are still to be made, where the environment leads."""
+    with pytest.MonkeyPatch.context() as environment:
+        for name, value in dynamodb.variables.items():
+            environment.setenv(name, value)
+        yield dynamodb.new_url
+
+
+@pytest.fixture(scope="module")
+def dynamo(new_dynamodb_url: Callable[[], str]) -> OpenStore:
+    """A table, shared likewise."""
+    url = new_dynamodb_url()
+    asyncio.run(migrate(url))
+    return partial(open_dynamodb, url, jitter=SystemIds().jitter)
+
+
 @pytest.fixture
 def opener(request: pytest.FixtureRequest) -> OpenStore:
     """The store named by the test's parameter."""
@@ -97,14 +117,42 @@ async def test_a_database_keeps_the_promise(promise: Promise, bench: StoreBench)
     await promise(bench)
 
 
-@pytest.mark.parametrize("opener", ["azure"], indirect=True)
+@pytest.mark.parametrize("opener", ["azure", "dynamo"], indirect=True)
 @pytest.mark.parametrize("promise", STORE_CONTRACT)
 async def test_a_table_keeps_the_promise(promise: Promise, bench: StoreBench) -> None:
-    """With real entities, and no constraints besides."""
+    """With real entities or items, and no constraints besides."""
     await promise(bench)
 
 
-@pytest.mark.parametrize("opener", ["sqlite", "postgres_direct", "postgres_pooled", "azure"], indirect=True)
+# What some request meets, and how many of which operation it takes for that.
+STRUCK = {
+    AwsFault.CONFLICT: ("TransactGetItems", 2),
+    AwsFault.SHUFFLED: ("Scan", 2),
+    AwsFault.SMALL_PAGES: ("Scan", 2),
+    AwsFault.STALE_INDEX: ("Query", 2),
+    AwsFault.THROTTLED: ("GetItem", 1),
+}
+
+
+@pytest.mark.parametrize("promise", STORE_CONTRACT)
+async def test_dynamodb_at_its_worst_keeps_the_promise(
+    promise: Promise, new_dynamodb_url: Callable[[], str], scale: Scale
+) -> None:
+    """With all at once that the service may do and an emulator does not; each of it came, wherever it could."""
+    ids, url = SequentialIds(promise.__name__), new_dynamodb_url()
+    await migrate(url)
+    faults = AwsFaults(*INVISIBLE, jitter=ids.jitter)
+    store = await open_dynamodb(url, jitter=ids.jitter, session=faults.session())
+    another = await open_dynamodb(url, jitter=ids.jitter, session=faults.session())
+    await promise(StoreBench(store, another, SystemIds(), scale=scale.pick(1, 20)))
+    await another.close()
+    await store.close()
+    for fault, (operation, least) in STRUCK.items():
+        assert faults.met[fault] or faults.sent[operation] < least, f"{fault} never came"
+    assert faults.met[AwsFault.HALF_SEEN] or promise is not races.what_one_commit_writes_is_seen_together
+
+
+@pytest.mark.parametrize("opener", ["sqlite", "postgres_direct", "postgres_pooled", "azure", "dynamo"], indirect=True)
 async def test_processes_lose_nothing(bench: StoreBench, opener: OpenStore, scale: Scale) -> None:
     """Four processes count on the same records in crossing orders."""
     await processes_that_cross_lose_nothing(bench, opener, rounds=scale.pick(50, 1000))

@@ -39,6 +39,10 @@ async def migrate(url: str) -> Migrated:
     match url.partition(":")[0].lower():
         case "sqlite":
             return await _apart(lambda: _migrate_file(database_path(url)))
+        case "dynamodb":
+            with driver("DynamoDB", "dynamodb"):
+                from semel.stores.dynamodb_migrate import migrate_table  # noqa: PLC0415 - of an extra
+            return await migrate_table(url)
         case "azure-tables":
             with driver("Azure Tables", "azure"):
                 from semel.stores.azure_connect import make_table  # noqa: PLC0415 - of an extra

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ STOP_SECONDS = 30.0
 
 UNDECLARED = "http.undeclared"
 """The event of an error that its operation does not declare."""
+_HEAD = 4
+"""By so many first characters secrets are told apart before they are looked for one by one."""
 _SEMEL = [str(Path(sys.executable).with_name("semel"))]
 _DEVELOPMENT = {
     "SEMEL_ALLOW_SPECIAL_USE_EMAILS": "true",
@@ -146,10 +149,30 @@ class Servers:
 
 def leaked(text: str, hidden: set[str]) -> list[str]:
     """Return the lines that show a secret, the secret itself taken out."""
-    if not hidden:
+    shown = _shown(text, hidden)
+    if not shown:
         return []
-    pattern = re.compile("|".join(map(re.escape, hidden)))
+    # The longest first: else the rest of one that begins like another would be shown.
+    pattern = re.compile("|".join(map(re.escape, sorted(shown, key=len, reverse=True))))
     return [pattern.sub("(secret)", line) for line in text.splitlines() if pattern.search(line)]
+
+
+def _shown(text: str, hidden: set[str]) -> set[str]:
+    """Return the secrets that stand in a text.
+
+    Logs are long and secrets are many, but most begin alike: the text is gone through once for each beginning.
+    """
+    alike: dict[str, set[str]] = defaultdict(set)
+    for secret in hidden:
+        alike[secret[:_HEAD]].add(secret)
+    shown: set[str] = set()
+    for head, secrets_of in alike.items():
+        lengths = {len(secret) for secret in secrets_of}
+        at = text.find(head)
+        while at >= 0:
+            shown |= {text[at : at + length] for length in lengths} & secrets_of
+            at = text.find(head, at + 1)
+    return shown
 
 
 def environment(database_url: str, settings: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -22,3 +22,10 @@ def test_what_is_no_secret_is_not_found() -> None:
     """A clean log passes, and so does any log before a secret is made."""
     assert leaked("all is well", {"hidden-secret"}) == []
     assert leaked("all is well", set()) == []
+
+
+def test_of_secrets_that_begin_alike_each_is_found() -> None:
+    """Whole, wherever it stands, and however short: what only begins like one is no secret."""
+    hidden = {"Pass-one", "Pass-one-more", "Pass-two", "abc"}
+    text = "Pass-tw Pass-on\nxPass-two\nPassPass-one-more\nlast: abc"
+    assert leaked(text, hidden) == ["x(secret)", "Pass(secret)", "last: (secret)"]

@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from semel.errors import InvalidInput
-from semel.intents import Intent, Policy, prepare
+from semel.intents import Intent, Policy, federated_intent, federated_key, prepare
 from semel.model import Name, Profile, Secret
 from semel.protocol.commits import Ask
 from semel.states import Door
@@ -162,3 +162,27 @@ def test_the_policy_bounds_attributes_and_domains() -> None:
 def test_an_intent_shows_no_password() -> None:
     """Whoever logs an intent logs no secret."""
     assert "horse" not in repr(Intent(email="ada@example.org", password=Secret("correct horse battery")))
+
+
+def test_a_federated_sign_in_has_one_key_whatever_the_issuer_says() -> None:
+    """Issuer and subject alone name the registration, in every process and in no anonymous caller's scope."""
+    first = federated_intent("https://issuer.example", "Subject", email="ada@example.org", full_name="Ada")
+    later = federated_intent("https://issuer.example", "Subject", full_name="Ada Lovelace")
+    asks = [prepare(ENGINE, POLICY, one) for one in (first, later)]
+    assert len({(ask.registration, ask.fingerprint) for ask in asks}) == 1
+    assert (asks[0].keyed, asks[0].proved, asks[0].door) == (True, True, Door.FEDERATED)
+    guessed = federated_key("https://issuer.example", "Subject")
+    assert asks[0].registration != asked(idempotency_key=guessed).registration
+
+
+def test_keys_of_two_people_differ() -> None:
+    """Nor can issuer and subject be shifted into each other."""
+    people = [("https://a.example", "b"), ("https://a.example", "B"), ("https://a.example/b", ""), ("https://a", "")]
+    assert len({federated_key(*person) for person in people}) == len(people)
+
+
+def test_what_else_is_asked_for_at_the_federated_door_is_another_payload() -> None:
+    """A username, unlike what an issuer says each time, is asked for, and a role is given."""
+    plain = federated_intent("https://issuer.example", "Subject")
+    others = [msgspec.structs.replace(plain, **other) for other in ({"username": "ada"}, {"role": "Creator"})]
+    assert len({prepare(ENGINE, POLICY, one).fingerprint for one in (plain, *others)}) == 3

@@ -14,9 +14,9 @@ from semel.errors import FieldError, InvalidInput
 from semel.model import Name, Profile, Secret
 from semel.protocol.commits import Ask
 from semel.protocol.engine import Engine
-from semel.states import Door
+from semel.states import DOORS_THAT_CONVERGE, Door
 
-__all__ = ["Intent", "Policy", "prepare", "registration_id"]
+__all__ = ["Intent", "Policy", "federated_intent", "federated_key", "prepare", "registration_id"]
 
 T = TypeVar("T")
 
@@ -24,6 +24,12 @@ KEY_LENGTH = range(16, 256)
 """How long an idempotency key may be, in characters: anonymous callers share one scope, so theirs must be unguessable.
 """
 
+
+_FEDERATED = "federated"
+"""The scope of keys made by ``federated_key``: no anonymous caller, who can make the same key, ever meets it."""
+
+_SAID_EACH_TIME = ("email", "full_name", "attributes")
+"""What an issuer says of its subject anew at each sign-in."""
 
 _TRUSTED = frozenset({Door.ADMIN, Door.FEDERATED, Door.SIGN_IN})
 """Doors whose caller may give any role, and no password; at every other the rules of a sign-up hold."""
@@ -101,15 +107,47 @@ def prepare(engine: Engine, policy: Policy, intent: Intent) -> Ask:
     )
 
 
+def federated_key(issuer: str, subject: str) -> str:
+    """Return the idempotency key of this subject of this issuer (``iss`` and ``sub`` of OpenID Connect Core 1.0).
+
+    It is the same at each sign-in and in every process, so all of them meet one registration. Anybody who knows the two
+    can make it: use it in a scope that none but your own code speaks in, as ``federated_intent`` does.
+    """
+    return hashlib.sha256(msgspec.json.encode([issuer, subject])).hexdigest()
+
+
+def federated_intent(issuer: str, subject: str, *, email: str | None = None, full_name: str | None = None) -> Intent:
+    """Return what a token asks for: the account of this subject of this issuer, made if there is none.
+
+    The caller has verified the token. ``email`` and ``full_name`` are what it says of the person; they are shown, own
+    nothing, and may be others at the next sign-in.
+    """
+    return Intent(
+        door=Door.FEDERATED,
+        email=email,
+        full_name=full_name,
+        federated=(issuer, subject),
+        idempotency_key=federated_key(issuer, subject),
+        scope=_FEDERATED,
+        proved=True,
+    )
+
+
 def registration_id(scope: str, key: str) -> str:
     """Return the id of the registration that a caller's idempotency key names."""
     return hashlib.sha256(msgspec.json.encode([scope, key])).hexdigest()
 
 
 def _payload(intent: Intent) -> bytes:
-    """Return the payload as the caller gave it, without secrets and without its key: the same value, the same bytes."""
+    """Return the payload as the caller gave it, without secrets and without its key: the same value, the same bytes.
+
+    Where the owner is the answer anyhow, it is the person that counts, and not what an issuer says of it today.
+    """
     fields = msgspec.structs.asdict(intent)
     del fields["password"], fields["idempotency_key"]
+    if intent.door in DOORS_THAT_CONVERGE and intent.federated is not None:
+        for said in _SAID_EACH_TIME:
+            del fields[said]
     return msgspec.json.encode(fields, order="deterministic")
 
 

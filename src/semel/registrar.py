@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+from contextlib import AsyncExitStack
 from typing import Final
 
 from semel.errors import (
@@ -29,6 +30,7 @@ from semel.protocol import commits
 from semel.protocol.commits import Ask
 from semel.protocol.ending import fail, held, past, take_lease
 from semel.protocol.engine import Engine, Outcome, Put, Registered
+from semel.protocol.flights import Flight, Flights
 from semel.protocol.outside import Outside
 from semel.protocol.replay import same_answer, same_intent
 from semel.protocol.turns import Turns
@@ -58,15 +60,17 @@ class Registrar:
         self._policy = policy
         self._working: dict[asyncio.Task[Registered], _Work] = {}
         self._turns = Turns()
+        self._flights = Flights(engine.clock, engine.options.wait)
 
     async def register(self, intent: Intent) -> Registered:
         """Create the account the intent asks for, or meet the request that did.
 
-        All successes under one key name one account, and a failed registration leaves nothing behind. The work goes on
-        in a task of its own: a caller that is cancelled only stops waiting. Raises ``InvalidInput``,
-        ``UserAlreadyExists``, ``IdempotencyKeyReused``, ``RegistrationInFlight``, ``RegistrationWithdrawn``,
-        ``IdentityAlreadyExists``, ``ProviderRefused``, ``ApplicationRefused``, ``Overloaded``, ``OutcomeUnknown`` or a
-        ``StoreError``.
+        All successes under one key name one account, and a failed registration leaves nothing behind. At a door that
+        converges, whoever proves who it is has signed in as well, and the account says when; one that is not active is
+        answered as it is. The work goes on in a task of its own: a caller that is cancelled only stops waiting. Raises
+        ``InvalidInput``, ``UserAlreadyExists``, ``IdempotencyKeyReused``, ``RegistrationInFlight``,
+        ``RegistrationWithdrawn``, ``IdentityAlreadyExists``, ``ProviderRefused``, ``ApplicationRefused``,
+        ``Overloaded``, ``OutcomeUnknown`` or a ``StoreError``.
         """
         try:
             ask = prepare(self._engine, self._policy, intent)
@@ -94,7 +98,10 @@ class Registrar:
         """Run the work and take note of its outcome."""
         outcome = "interrupted"
         try:
-            registered = await work.run()
+            async with AsyncExitStack() as flying:
+                if work.ask.keyed:
+                    work.follow(await flying.enter_async_context(self._flights.join(work.ask.registration)))
+                registered = await work.run()
             outcome = "replayed" if registered.replayed else "created"
         except SemelError as error:
             outcome = error.code
@@ -132,11 +139,18 @@ class _Work:
         self._turns = turns
         self._in_turn = False
         self._worker = engine.ids.uuid()
+        self._since = engine.clock.now()
         self._deadline = engine.later(engine.options.wait)
+        self._followed = False
         self._enrolled: Identity | None = None
         self._doubt = False
         self._begun = False
         self._unexplained = 0
+
+    def follow(self, flight: Flight | None) -> None:
+        """Take note of the flight that this request is part of and has waited for; its sign-in is this one's too."""
+        if flight is not None:
+            self._followed, self._since = True, flight.began
 
     async def run(self) -> Registered:
         """Return the success, or raise what the caller is told; where a registration is meant, with its id."""
@@ -159,9 +173,8 @@ class _Work:
         """Look at the registration, take the step it calls for, and look again, until there is an answer."""
         found = await self._look()
         for turn in range(self._engine.options.rounds):
-            if isinstance(found, Registered):
-                return found
-            answer = await self._step(found)
+            answer = found if isinstance(found, Registered) else await self._step(found)
+            answer = await self._signed_in(answer) if answer and self._converges else answer
             if answer is not None:
                 return answer
             self._engine.events.emit(LOOKS_AGAIN, self._memory(turn))
@@ -176,21 +189,39 @@ class _Work:
             "registration": self.ask.registration,
             "worker": self._worker,
             "turn": turn,
+            "since": self._since.isoformat(),
             "doubt": self._doubt,
             "begun": self._begun,
             "unexplained": self._unexplained,
             "deadline": self._deadline.isoformat(),
         }
 
+    @property
+    def _converges(self) -> bool:
+        return self.ask.door in DOORS_THAT_CONVERGE and self.ask.proved
+
+    async def _signed_in(self, answer: Registered) -> Registered | None:
+        """Write the time of the sign-in, unless the account says one of since this began.
+
+        ``None``: somebody else has written the account, look again.
+        """
+        account = answer.account
+        if not account.is_active or (account.last_sign_in_at and account.last_sign_in_at >= self._since):
+            return answer
+        seen = account.but(last_sign_in_at=self._engine.clock.now())
+        put = await self._engine.put([Replace(seen)])
+        self._begun |= put.outcome is Outcome.UNKNOWN
+        return Registered(seen.but(version=put.token), answer.replayed) if put.done else None
+
     async def _look(self) -> Registration | Registered | None:
-        """Spare the hash of a request that will be refused, where a hash is slow.
+        """Spare a commit where another of the key went before, and the hash of a request that will be refused.
 
         A look never decides for the account. Who finds nothing takes the turn, so that others who want the same look
         again before they hash.
         """
         embedded = self._engine.embedded
         if embedded is None or not embedded.slow:
-            return None
+            return await self._registration() if self._followed else None
         refs = [Ref(Registration, (self.ask.registration,)), *(Ref(Identifier, name) for name in self.ask.names)]
         while not self._in_turn and self._engine.clock.now() < self._deadline:
             await self._turns.others(self.ask.names)
@@ -303,8 +334,7 @@ class _Work:
     async def _same(self, owned: list[Identifier]) -> Registered | None:
         """The owner is the answer where the door converges on a proved deciding identifier, or the intent is one."""
         first = owned[0]
-        converges = self.ask.door in DOORS_THAT_CONVERGE and self.ask.proved
-        if converges and first.proved and first.name == self.ask.names[0]:
+        if self._converges and first.proved and first.name == self.ask.names[0]:
             owner = await self._engine.store.get(Account, (first.account_id or "",))
             return Registered(owner, replayed=True) if owner else None
         return await same_intent(self._engine, self.ask, first, self._password)

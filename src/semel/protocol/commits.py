@@ -24,7 +24,7 @@ from semel.model import (
 )
 from semel.ports import Delete, Insert, Replace, Write
 from semel.protocol.options import Options
-from semel.states import Door, IdentityState, RegistrationState
+from semel.states import DOORS_THAT_CONVERGE, Door, IdentityState, RegistrationState
 
 __all__ = [
     "Ask",
@@ -157,11 +157,15 @@ def opening(held: Held, before: Registration | None) -> list[Write]:
     return [_put_registration(held.registration, before), *inserts]
 
 
-def account_of(account_id: str, names: Sequence[Name], profile: Profile, registration: str, now: datetime) -> Account:
-    """Return the account that a registration makes."""
+def account_of(registration: Registration, names: Sequence[Name], profile: Profile, now: datetime) -> Account:
+    """Return the account that a registration makes.
+
+    Who proved who it is at a door that converges has signed in by it, when the attempt began.
+    """
     values = dict(names)
+    signed_in = registration.proved and registration.door in DOORS_THAT_CONVERGE
     return Account(
-        id=account_id,
+        id=registration.account_id,
         email=profile.email,
         email_canonical=values.get("email"),
         username=profile.username,
@@ -172,8 +176,9 @@ def account_of(account_id: str, names: Sequence[Name], profile: Profile, registr
         attributes=profile.attributes,
         created_at=now,
         updated_at=now,
+        last_sign_in_at=registration.created_at if signed_in else None,
         identifiers=tuple(names),
-        registration=registration,
+        registration=registration.id,
     )
 
 
@@ -207,8 +212,9 @@ def whole(
 
     ``identity`` has its credential.
     """
-    account = account_of(identity.id, ask.names, ask.profile, ask.registration, now)
-    registration = _completed(_attempt(ask, identity.id, now, RegistrationState.PENDING), now, options)
+    attempt = _attempt(ask, identity.id, now, RegistrationState.PENDING)
+    account = account_of(attempt, ask.names, ask.profile, now)
+    registration = _completed(attempt, now, options)
     owned: list[Write] = [Insert(identifier) for identifier in _claim(ask, identity.id, identity.id)]
     writes = [_put_registration(registration, before), *owned, Insert(identity.but(state=IdentityState.OWNED))]
     return account, writes + birth(account, options)
@@ -218,7 +224,7 @@ def completion(held: Held, provider_id: str | None, now: datetime, options: Opti
     """Commit 2: the account, and everything held becomes owned. ``held`` is whole."""
     registration = held.registration
     profile = registration.profile or Profile()
-    account = account_of(registration.account_id, registration.identifiers, profile, registration.id, now)
+    account = account_of(registration, registration.identifiers, profile, now)
     writes: list[Write] = [Replace(_completed(registration, now, options))]
     if held.identity is not None:
         owned = held.identity.but(state=IdentityState.OWNED, registration=None, provider_id=provider_id)

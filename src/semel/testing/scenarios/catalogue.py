@@ -8,10 +8,9 @@ from typing import Final
 
 import msgspec
 
-from semel.intents import Intent
+from semel.intents import Intent, federated_intent
 from semel.model import Secret
 from semel.registrar import LOOKS_AGAIN
-from semel.states import Door
 from semel.stores.memory import MemoryStore
 from semel.testing.explorer.doubles import ProviderService, StoreService
 from semel.testing.explorer.runs import Make
@@ -21,13 +20,12 @@ from semel.testing.scenarios import seeds
 from semel.testing.scenarios.doubles import RefusingStore, RejectingProvider
 from semel.testing.scenarios.judge import EngineJudge
 from semel.testing.scenarios.parties import Setting, again, caller, deleting, several, signing_in, stopping, upkeep
-from semel.testing.scenarios.seeds import ANN, P0, P1, P2, P3
+from semel.testing.scenarios.seeds import ANN, FEDERATED, P0, P1, P2, P3
 from semel.upkeep import BUILT_IN
 
 __all__ = ["PEOPLE", "built_in", "scenario"]
 
 _KEY: Final = "the key of ann's form"
-_FEDERATED: Final = "federated sign-in of ann"
 _SECOND: Final = timedelta(seconds=1)
 _PAST_LEASE: Final = 40 * _SECOND
 _PAST_HORIZON: Final = 1000 * _SECOND
@@ -40,11 +38,9 @@ def _form(key: str | None, password: Secret = P1, email: str = ANN, username: st
     return Intent(email=email, password=password, username=username, idempotency_key=key)
 
 
-def _federated(key: str | None, *, subject: str = "ann", username: str | None = None, proved: bool = True) -> Intent:
-    issuer = ("https://issuer.example.org", subject)
-    return Intent(
-        door=Door.FEDERATED, email=ANN, federated=issuer, username=username, idempotency_key=key, proved=proved
-    )
+def _federated(**changes: object) -> Intent:
+    """Return ann's federated sign-in, with something changed."""
+    return msgspec.structs.replace(FEDERATED, **changes)
 
 
 PEOPLE: Final[Mapping[str, Person]] = {
@@ -73,14 +69,19 @@ PEOPLE: Final[Mapping[str, Person]] = {
         to,
         Intent(email="bob@example.org", phone="+493012345678", password=P3, idempotency_key="the key of bob's phone"),
     ),
-    "federated": lambda to: caller(to, _federated(_FEDERATED)),
-    "federated-twin": lambda to: caller(to, _federated(_FEDERATED)),
-    "federated-tab": lambda to: caller(to, _federated("federated sign-in of ann in another tab")),
-    "federated-no-key": lambda to: caller(to, _federated(None)),
-    "federated-unproved": lambda to: caller(to, _federated("a federated sign-in that proves nothing", proved=False)),
-    "federated-u": lambda to: caller(to, _federated(_FEDERATED, username="ulysses")),
+    "federated": lambda to: caller(to, FEDERATED),
+    "federated-twin": lambda to: caller(to, FEDERATED),
+    "federated-renamed": lambda to: caller(to, _federated(full_name="Ann of another name")),
+    "federated-tabs": lambda to: several(to, FEDERATED, FEDERATED),
+    "federated-tab": lambda to: caller(to, _federated(idempotency_key="federated sign-in of ann in another tab")),
+    "federated-no-key": lambda to: caller(to, _federated(idempotency_key=None)),
+    "federated-unproved": lambda to: caller(
+        to, _federated(idempotency_key="a federated sign-in that proves nothing", proved=False)
+    ),
+    "federated-u": lambda to: caller(to, _federated(username="ulysses")),
     "federated-rival": lambda to: caller(
-        to, _federated("federated sign-in of another", subject="another", username="ulysses")
+        to,
+        msgspec.structs.replace(federated_intent("https://issuer.example.org", "another"), username="ulysses"),
     ),
     "sign-in": lambda to: signing_in(to, ANN, P1),
     "sign-in-0": lambda to: signing_in(to, ANN, P0),
@@ -105,6 +106,7 @@ _ABOUT: Final = {
     "removal": "a registration failed, and its identity is still at the provider",
     "removal-due": "a registration failed so long ago that its removal is about to be forgotten; the identity is there",
     "retained": "a registration failed long ago and is about to be forgotten",
+    "visited": "a federated sign-in made the person an account some time ago",
     "two-names": "an account owns the email and a username",
     "astray": "an account of somebody else's has an identity that was given the email at the provider",
     "reused": "an account owns the email, and the key that made it has made another since",
@@ -172,14 +174,15 @@ _REMOTE: Final[tuple[tuple[str, _Meetings], ...]] = (
     ("retained", ("key same", "key upkeep")),
 )
 _EMBEDDED: Final[tuple[tuple[str, _Meetings], ...]] = (
-    ("fresh", (*_FRESH, "two-in-one", "twice-in-one", "stopping same")),
+    ("fresh", (*_FRESH, "two-in-one", "twice-in-one", "stopping same", "federated federated-renamed")),
+    ("visited", ("federated federated-tab", "federated-tabs", "delete federated")),
     ("owned", _OWNED),
     ("refusing", ("key", "key same", "retry")),
     ("two-names", ("delete", "delete both")),
     ("reused", ("delete",)),
 )
 _SLOW: Final = ("key rival", "key same", "key other-password", "no-key no-key-twin", "two-in-one", "twice-in-one")
-_FORGETFUL: Final = frozenset({"two-in-one", "twice-in-one", "stopping"})
+_FORGETFUL: Final = frozenset({"two-in-one", "twice-in-one", "federated-tabs", "stopping"})
 """Parties that remember more than the engine says."""
 _NAMED: Final = ("key rival", "key other-password", "key upkeep")
 _FORGED: Final = ("key", "key upkeep")

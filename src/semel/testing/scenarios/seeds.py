@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Final
 
-from semel.intents import Intent, Policy, prepare
+from semel.intents import Intent, Policy, federated_intent, prepare
 from semel.model import Identity, Record, Registration, Secret
 from semel.ports import Delete, NewIdentity, Replace, Write
 from semel.protocol import commits
@@ -19,12 +19,13 @@ from semel.testing.fake_provider import FakeProvider, State, Variant
 from semel.testing.hashers import CheapHasher
 from semel.testing.scenarios.parties import Setting
 
-__all__ = ["ACCOUNT", "ANN", "KEY", "P0", "P1", "P2", "P3", "WORLDS"]
+__all__ = ["ACCOUNT", "ANN", "FEDERATED", "KEY", "P0", "P1", "P2", "P3", "WORLDS"]
 
 ANN: Final = "ann@example.org"
 P0, P1, P2, P3 = (Secret(f"correct horse {n}") for n in range(4))
 KEY: Final = "the key that made ann's account"
 ACCOUNT: Final = "the account of the seed"
+FEDERATED: Final = federated_intent("https://issuer.example.org", "ann", email=ANN)
 _TOKEN: Final = 7
 
 World = tuple[tuple[Record, ...], State, frozenset[str]]
@@ -46,6 +47,15 @@ def _owned(
     _, writes = commits.whole(ask, identity, None, START, options)
     there = State() if setting.embedded else _at_provider(variant, account_id, P0, email)
     return _written(writes), there, frozenset()
+
+
+def _visited(setting: Setting, variant: Variant) -> World:
+    """An account that a federated sign-in of ann made an hour ago. For the embedded provider."""
+    del variant
+    ask = _prepared(setting, FEDERATED)
+    identity = Identity(id=ACCOUNT, state=IdentityState.HELD)
+    _, writes = commits.whole(ask, identity, None, START - timedelta(hours=1), setting.options)
+    return _written(writes), State(), frozenset()
 
 
 def _owned_twice_named(setting: Setting, variant: Variant) -> World:
@@ -123,6 +133,7 @@ WORLDS: Final[Mapping[str, Callable[[Setting, Variant], World]]] = {
     "dead": _dead,
     "removal": _removal,
     "removal-due": _removal_due,
+    "visited": _visited,
     "two-names": _owned_twice_named,
     "astray": _astray,
     "reused": _reused,
@@ -131,11 +142,14 @@ WORLDS: Final[Mapping[str, Callable[[Setting, Variant], World]]] = {
 
 
 def _ask(setting: Setting, key: str, password: Secret, email: str = ANN, username: str | None = None) -> Ask:
-    """Return what a caller's own engine makes of the form."""
+    return _prepared(setting, Intent(email=email, username=username, password=password, idempotency_key=key))
+
+
+def _prepared(setting: Setting, intent: Intent) -> Ask:
+    """Return what a caller's own engine makes of an intent."""
     nobody = Ports(
         "seed", VirtualClock(), SequentialIds("seed"), _Nobody(), {"store": MemoryStore(), "provider": FakeProvider()}
     )
-    intent = Intent(email=email, username=username, password=password, idempotency_key=key)
     return prepare(setting.engine_over(nobody), Policy(), intent)
 
 

@@ -9,7 +9,7 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
@@ -25,12 +25,13 @@ _AZURITE_ACCOUNT = "devstoreaccount1"
 class Emulator:
     """A running server: what names it to the SDK, as environment variables. Tables are made under names of their own.
 
-    ``scheme`` is that of the store's URL.
+    ``scheme`` is that of the store's URL; ``secret`` is what in the variables nobody may print.
     """
 
     scheme: str
-    variables: Mapping[str, str]
+    variables: Mapping[str, str] = field(repr=False)
     port: int
+    secret: str = field(repr=False)
 
     def new_url(self) -> str:
         """Return the URL of a store that nobody has used: its table is still to be made, by ``semel migrate``."""
@@ -40,21 +41,21 @@ class Emulator:
 @contextmanager
 def dynoxide(file: Path | None = None) -> Iterator[Emulator]:
     """Start a DynamoDB server; what it holds is in the file, or in memory alone."""
-    port = free_port()
+    port, secret = free_port(), secrets.token_hex(16)
     command = [str(_program("@dynoxide/linux-x64/dynoxide")), "--port", str(port)]
     if file is not None:
         command += ["--db-path", str(file)]
     variables = {
         "AWS_ENDPOINT_URL_DYNAMODB": f"http://127.0.0.1:{port}",
         "AWS_ACCESS_KEY_ID": "of-the-tests",
-        "AWS_SECRET_ACCESS_KEY": secrets.token_hex(16),
+        "AWS_SECRET_ACCESS_KEY": secret,
         "AWS_DEFAULT_REGION": "eu-central-1",
     }
     with (
         tempfile.TemporaryDirectory(prefix="semel-dynoxide-") as directory,
         running(command, Path(directory) / "log", _listening(port)),
     ):
-        yield Emulator("dynamodb", variables, port)
+        yield Emulator("dynamodb", variables, port, secret)
 
 
 @contextmanager
@@ -71,7 +72,7 @@ def azurite() -> Iterator[Emulator]:
         )
         accounts = {"AZURITE_ACCOUNTS": f"{_AZURITE_ACCOUNT}:{key}"}
         with running(command, Path(directory) / "log", _listening(port), variables=accounts):
-            yield Emulator("azure-tables", {"AZURE_STORAGE_CONNECTION_STRING": connection}, port)
+            yield Emulator("azure-tables", {"AZURE_STORAGE_CONNECTION_STRING": connection}, port, key)
 
 
 def _program(name: str) -> Path:

@@ -26,7 +26,7 @@ from semel.system import Argon2Hasher
 from semel.upkeep import BUILT_IN, Duty, Upkeep
 from semel.upkeep.sessions import expire
 
-__all__ = ["Given", "Parts", "assembled", "check_also", "migrate_store"]
+__all__ = ["Given", "Parts", "assembled", "check_also", "migrate_store", "open_store"]
 
 _SQL: Final = frozenset({"sqlite", "postgres", "postgresql", "postgresql+asyncpg"})
 
@@ -105,12 +105,13 @@ async def migrate_store(settings: Settings) -> Migrated:
 async def _store(settings: Settings, given: Given, closing: AsyncExitStack) -> Store:
     if given.store is not None:
         return given.store
-    store = await _opened(settings.database_url.get_secret_value(), given)
+    store = await open_store(settings.database_url.get_secret_value(), given)
     closing.push_async_callback(store.close)
     return store
 
 
-async def _opened(url: str, given: Given) -> Store:
+async def open_store(url: str, given: Given) -> Store:
+    """Open the store of a URL; whoever asked closes it. Raises ``ConfigurationInvalid`` or ``StoreUnavailable``."""
     # Each store is imported where it is asked for: its driver may not be installed.
     match scheme(url):
         case "memory":

@@ -26,12 +26,11 @@ from typing import Any
 import uvicorn
 from typing_extensions import override
 
-from semel import Semel
+from semel import Semel, assembly
 from semel.cli.opened import read_settings
 from semel.http import create_app
+from semel.observe import Metrics, ObservedEvents
 from semel.ports import Store, Write
-from semel.stores.postgres import open_postgres
-from semel.stores.sqlite import open_sqlite
 from semel.system import SystemClock, SystemIds
 from semel.testing import FaultyStore
 from semel.testing.fake_provider import ProviderFace
@@ -173,8 +172,11 @@ def do(job: Job, deed: Callable[[Semel], Awaitable[object]]) -> Process:
 @asynccontextmanager
 async def open_store(url: str) -> AsyncIterator[Store]:
     """Open the store at a URL."""
-    sqlite = url.startswith("sqlite:")
-    store: Store = await open_sqlite(url) if sqlite else await open_postgres(url, jitter=SystemIds().jitter)
+    metrics = Metrics()
+    events = ObservedEvents(metrics)
+    store = await assembly.open_store(
+        url, assembly.Given(clock=SystemClock(), ids=SystemIds(), events=events, metrics=metrics)
+    )
     try:
         yield store
     finally:

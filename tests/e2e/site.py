@@ -1,10 +1,12 @@
-"""Two servers on one database."""
+"""Two servers on one store."""
 
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-from tests.e2e.rows import Rows
+from semel.model import Account
+from semel.testing.invariants import Snapshot, records_of
+from tests.e2e.killing import open_store
 from tests.servers import Server, Servers
 
 SIGN_UP = "/api/auth/signup"
@@ -12,12 +14,21 @@ SIGN_UP = "/api/auth/signup"
 
 @dataclass(frozen=True)
 class Site:
-    """Two server processes that know of each other by the database alone, and what a test asks of them."""
+    """Two server processes that know of each other by the store alone, and what a test asks of them."""
 
     servers: Servers
-    rows: Rows
+    url: str
     first: Server
     second: Server
+
+    async def look(self) -> Snapshot:
+        """Return every record that is there now."""
+        async with open_store(self.url) as store:
+            return Snapshot(records=await records_of(store))
+
+    async def accounts(self, email: str) -> list[Account]:
+        """Return the accounts with this email, by whatever way they were made."""
+        return [one for one in (await self.look()).all(Account) if one.email == email]
 
     def person(self) -> dict[str, Any]:
         """Return the body of a new person's sign-up; no server may ever print the password."""

@@ -28,7 +28,7 @@ async def test_without_the_primary_key_a_crowd_makes_several_accounts(servers: S
     servers.migrate(rows.url)
     await _without_referee(rows)
     with servers.running(rows.url) as first, servers.running(rows.url) as second:
-        site = Site(servers, rows, first, second)
+        site = Site(servers, rows.url, first, second)
         async with Crowd([first, second]) as crowd:
             for _ in range(_ROUNDS):
                 person = site.person()

@@ -12,6 +12,7 @@ import pytest
 from semel.testing import Variant
 from tests.e2e import deeds
 from tests.e2e.deeds import Deed
+from tests.e2e.grounds import KINDS, SQL
 from tests.e2e.scenes import Stage
 from tests.scale import SCALE
 
@@ -39,6 +40,8 @@ AT_A_PROVIDER: list[type[Deed]] = [
     deeds.RescueBack,
     deeds.Removal,
 ]
+WHERE_COMMITS_DIFFER: list[type[Deed]] = [deeds.SignUpAgain, deeds.Deletion, deeds.Retention]
+"""Between them every shape of commit: inserts, replaces and deletes, of one record and of many."""
 OF_THE_PROTOCOL: list[type[Deed]] = [
     deeds.SecondTry,
     deeds.Newcomer,
@@ -46,12 +49,15 @@ OF_THE_PROTOCOL: list[type[Deed]] = [
     deeds.OverRemains,
     deeds.LastLook,
 ]
-"""What has no commit that the others have not: to run it on another database shows nothing of the database."""
+"""What has no commit that the others have not: to run it on another store shows nothing of the store."""
+KEY_VALUE = [kind for kind in KINDS if kind not in SQL]
 PROVIDERS = SCALE.pick([Variant.OWN], list(Variant))
 CASES: list[tuple[str, type[Deed], Variant | None]] = [
-    *product(["sqlite", "postgres"], IN_THE_STORE, [None]),
-    *product(["sqlite", "postgres"], AT_A_PROVIDER, PROVIDERS),
-    *product(SCALE.pick(["sqlite"], ["sqlite", "postgres"]), OF_THE_PROTOCOL, PROVIDERS),
+    *product(SQL, IN_THE_STORE, [None]),
+    *product(SQL, AT_A_PROVIDER, PROVIDERS),
+    *product(KEY_VALUE, SCALE.pick(WHERE_COMMITS_DIFFER, IN_THE_STORE), [None]),
+    *product(KEY_VALUE, SCALE.pick(WHERE_COMMITS_DIFFER[:1], AT_A_PROVIDER), PROVIDERS),
+    *product(SCALE.pick(["sqlite"], KINDS), OF_THE_PROTOCOL, PROVIDERS),
 ]
 SIGN_UPS: list[type[Deed]] = [deeds.SignUpAgain, deeds.SignUpForgotten]
 EVERY_POINT = SCALE.pick(SIGN_UPS, [*IN_THE_STORE, *AT_A_PROVIDER, *OF_THE_PROTOCOL])
@@ -99,7 +105,7 @@ async def _killed(stage: Stage, kind: type[Deed], provider: Variant | None, poin
 @pytest.mark.parametrize(
     ("stage", "kind", "provider"),
     CASES,
-    ids=[f"{database}-{kind.__name__}-{provider or 'embedded'}" for database, kind, provider in CASES],
+    ids=[f"{store}-{kind.__name__}-{provider or 'embedded'}" for store, kind, provider in CASES],
     indirect=["stage"],
 )
 async def test_killed_at_every_point(stage: Stage, kind: type[Deed], provider: Variant | None) -> None:

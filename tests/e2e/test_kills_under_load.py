@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 from dataclasses import dataclass, field
+from itertools import product
 
 import httpx
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from semel.model import Account
 from semel.testing import Variant
 from semel.testing.invariants import at_rest
+from tests.e2e.grounds import KINDS, SQL
 from tests.e2e.killing import Process
 from tests.e2e.scenes import Person, Scene, Stage, caller
 from tests.scale import SCALE
@@ -23,6 +25,10 @@ SERVERS = SCALE.pick(2, 4)
 CROWDS = SCALE.pick(4, 8)
 KILLS = SCALE.pick(8, 100)
 SEEDS = SCALE.pick([1], [1, 2, 3])
+CASES: list[tuple[str, Variant | None]] = [
+    *product(SCALE.pick(SQL, KINDS), [None, Variant.OWN]),
+    *product(SCALE.pick(KINDS[len(SQL) :], []), [None]),
+]
 
 BUSY = {
     "SEMEL_PROVIDER_TIMEOUT_SECONDS": "0.5",
@@ -91,7 +97,12 @@ class Storm:
 
 @pytest.mark.timeout(SCALE.pick(120, 900))
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("provider", [None, Variant.OWN], ids=["embedded", "remote"])
+@pytest.mark.parametrize(
+    ("stage", "provider"),
+    CASES,
+    ids=[f"{store}-{'remote' if provider else 'embedded'}" for store, provider in CASES],
+    indirect=["stage"],
+)
 async def test_servers_killed_under_load(stage: Stage, provider: Variant | None, seed: int) -> None:
     """For each email one account, of one key, and the password of its success signs in; 409 for the other key."""
     async with stage.scene(provider) as scene:

@@ -1,4 +1,4 @@
-"""The answer was lost: what the second try meets, with a key and without, at two servers on each database."""
+"""The answer was lost: what the second try meets, with a key and without, at two servers on each store."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -42,7 +42,7 @@ async def test_the_same_request_again_is_the_same_success(
     answers = [await client.post(SIGN_UP, json=body, headers=headers) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [201, 201]
     assert answers[0].json() == answers[1].json()
-    assert await site.rows.count("accounts", f"email = '{body['email']}'") == 1
+    assert len(await site.accounts(body["email"])) == 1
 
 
 @pytest.mark.parametrize("change", [{"name": "Another"}, {"password": "Another-Pass-123$"}, {"email": "b@example.com"}])
@@ -64,7 +64,7 @@ async def test_without_a_key_the_same_intent_has_a_window(site: Site, client: ht
     body = site.person()
     await _lost(site.first, Proxy.cut_before_answer, body, {})
     assert (await client.post(SIGN_UP, json=body)).status_code == 201
-    with site.servers.running(site.rows.url, SEMEL_SAME_INTENT_SECONDS="0.3") as impatient:
+    with site.servers.running(site.url, SEMEL_SAME_INTENT_SECONDS="0.3") as impatient:
         async with httpx.AsyncClient(base_url=impatient.url) as late, asyncio.timeout(60):
             while (answer := await late.post(SIGN_UP, json=body)).status_code == 201:
                 pass

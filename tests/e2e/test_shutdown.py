@@ -8,12 +8,13 @@ import pytest
 
 from semel.testing import Variant
 from semel.testing.invariants import at_rest
+from tests.e2e.grounds import KINDS
 from tests.e2e.scenes import Scene, Stage, caller
 from tests.e2e.snapshot import account
 from tests.scale import SCALE
 from tests.servers import Server
 
-pytestmark = pytest.mark.parametrize("stage", SCALE.pick(["sqlite"], ["sqlite", "postgres"]), indirect=True)
+pytestmark = pytest.mark.parametrize("stage", SCALE.pick(["sqlite"], KINDS), indirect=True)
 
 PATIENT = {
     "SEMEL_PROVIDER_TIMEOUT_SECONDS": "60",

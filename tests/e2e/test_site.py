@@ -41,7 +41,7 @@ async def test_a_server_told_to_stop_answers_what_it_has_begun(site: Site) -> No
         yield body[-1:]
 
     headers = {"Content-Type": "application/json", "Content-Length": str(len(body))}
-    with site.servers.running(site.rows.url) as server:
+    with site.servers.running(site.url) as server:
         async with httpx.AsyncClient(base_url=server.url, timeout=60) as client:
             await client.get("/healthz")  # so that the connection is there
             asking = asyncio.create_task(client.post(SIGN_UP, content=content(), headers=headers))

@@ -4,9 +4,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import httpx
+import pytest
 
+from tests.e2e.grounds import SQL
 from tests.e2e.rows import Rows
 from tests.e2e.site import SIGN_UP, Site, key
+
+pytestmark = pytest.mark.parametrize("site", SQL, indirect=True)
 
 
 @asynccontextmanager
@@ -22,7 +26,7 @@ async def _away(rows: Rows, table: str) -> AsyncIterator[None]:
 async def test_an_account_that_cannot_be_written_leaves_nothing(site: Site) -> None:
     """503 with a registration id; nothing at rest after upkeep; the same request succeeds once the table is back."""
     body, headers = site.person(), key()
-    rows = site.rows
+    rows = Rows(site.url)
     before = [await rows.count(table) for table in ("identities", "identifiers")]
     async with httpx.AsyncClient(base_url=site.first.url, timeout=60) as client:
         async with _away(rows, "accounts"):

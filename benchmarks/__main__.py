@@ -18,6 +18,7 @@ from rich.table import Table as Shown
 from benchmarks.accounts import ACCOUNTS
 from benchmarks.counts import COUNTS
 from benchmarks.crowd import CROWD
+from benchmarks.engine_clouds import CLOUDS_FILLED, ENGINE_CLOUDS
 from benchmarks.engine_postgres import ENGINE_POSTGRES
 from benchmarks.engine_sqlite import ENGINE_SQLITE
 from benchmarks.http import HTTP
@@ -26,7 +27,18 @@ from benchmarks.look import LOOK
 from benchmarks.turns import Bench, Benchmark, Table
 from tests.services import PostgresServer, postgres_server
 
-BENCHMARKS = (COUNTS, ENGINE_POSTGRES, ENGINE_SQLITE, HTTP, LAYERS, LOOK, CROWD, ACCOUNTS)
+BENCHMARKS = (
+    COUNTS,
+    ENGINE_POSTGRES,
+    ENGINE_SQLITE,
+    ENGINE_CLOUDS,
+    HTTP,
+    LAYERS,
+    LOOK,
+    CROWD,
+    ACCOUNTS,
+    CLOUDS_FILLED,
+)
 
 
 def main() -> None:

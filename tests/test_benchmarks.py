@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from benchmarks import accounts
+from benchmarks import accounts, engine_clouds
 from benchmarks.__main__ import BENCHMARKS
 from benchmarks.counts import COUNTS
 from benchmarks.crowd import CROWD
@@ -14,7 +14,10 @@ from tests.services import PostgresServer
 
 LITTLE = Effort(count=20, rounds=1)
 COUNTED = (COUNTS, CROWD)
-SMALL = {"accounts": partial(accounts.run, sizes=(0, 30))}
+SMALL = {
+    "accounts": partial(accounts.run, sizes=(0, 30)),
+    "accounts-clouds": partial(engine_clouds.run_filled, sizes=(0, 30)),
+}
 
 
 async def _run(benchmark: Benchmark, postgres: PostgresServer, effort: Effort = LITTLE) -> Table:

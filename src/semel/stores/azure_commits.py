@@ -120,12 +120,21 @@ class Commits:
             raise StoreRejected(f"A commit on Azure Tables has at most {_MOST} records.")
         direct = len(changes) == 1 and "due_at" not in (changes[0].after or {})
         for attempt in range(_TRIES):
-            seen = await self.look([change.place for change in changes])
+            seen = await self._before(changes, surely=direct or attempt > 0)
             _check(changes, seen)
             done = self._alone(changes[0], seen[0]) if direct else self._together(changes, seen, token, attempt)
             if await done:
                 return
         raise StoreUnavailable("Other commits came between too often.", retry_after=self._patience)
+
+    async def _before(self, changes: Sequence[Change], *, surely: bool) -> list[Seen]:
+        """Return what stands where the changes go.
+
+        Where nothing may, nothing is taken to stand there at first: its own condition tells, and spares a request.
+        """
+        look = [change.place for change in changes if surely or change.expects is not None]
+        found = {seen.place: seen for seen in await self.look(look)}
+        return [found.get(change.place, Seen(change.place, None, None)) for change in changes]
 
     async def _alone(self, change: Change, seen: Seen) -> bool:
         """Make the one change of a commit, which needs no journal; ``False`` where another came between."""

@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 
 from semel.errors import StoreRejected, StoreUnavailable
-from semel.stores.azure_client import TableEntities
+from semel.stores.azure_client import AT_ONCE, TableEntities
 from semel.stores.azure_entities import Bounds, ConditionFailed, Entity, NotAnswered, Place, Values
 from semel.testing.azure_faults import CHANGES, READINGS, AzureFault, AzureFaults
 from tests.emulators import Emulator
@@ -234,23 +235,37 @@ async def test_a_kept_connection_that_breaks_sends_nothing_twice(
     assert len(taken) == 2
 
 
-async def test_a_server_that_says_nothing_is_given_up(
-    azure_environment: Emulator, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("beginning", "dribble"), [(b"", b""), (b"HTTP/1.1 200 OK\r\nContent-Type: text", b"/")])
+async def test_a_server_that_never_ends_its_answer_is_given_up(
+    beginning: bytes, dribble: bytes, azure_environment: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A change is in doubt then, a reading unavailable."""
-    done = asyncio.Event()
+    """A change is in doubt then, a reading unavailable; and what has no turn by then was never sent."""
+    done, serving = asyncio.Event(), set[asyncio.Task[None] | None]()
 
-    async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await done.wait()
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving.add(asyncio.current_task())
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(beginning)
+        while not done.is_set():
+            writer.write(dribble)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(done.wait(), 1)
         writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         _point_elsewhere(azure_environment, server.sockets[0].getsockname()[1], monkeypatch)
         async with AzureTable(azure_environment.new_url()).entities() as entities:
-            acts = (ACTS[operation](entities, ABSENT) for operation in ACTS)
+            acts = [ACTS[operation](entities, ABSENT) for operation in ACTS]
+            acts += [entities.replace(ABSENT, {}) for _ in range(AT_ONCE)]
             met = await asyncio.gather(*acts, return_exceptions=True)
             done.set()
-    assert [type(each) for each in met] == [StoreUnavailable] * 2 + [NotAnswered] * 4
+            await asyncio.gather(*filter(None, serving))
+    ends = Counter(map(type, met))
+    assert [type(each) for each in met[:2]] == [StoreUnavailable] * 2
+    assert ends.keys() == {StoreUnavailable, NotAnswered}
+    assert AT_ONCE - 2 <= ends[NotAnswered] <= AT_ONCE
 
 
 async def test_no_log_names_a_key(azure_table: AzureTable, caplog: pytest.LogCaptureFixture) -> None:

@@ -27,6 +27,7 @@ from tests.emulators import Emulator
 from tests.stores.azure_parts import AzureTable
 
 HUSH = "hush-hush"
+UPKEEP_QUERIES = 42
 LOST = [
     AzureFault.TIMED_OUT_DONE,
     AzureFault.BROKEN_DONE,
@@ -231,6 +232,17 @@ async def test_what_a_sign_up_costs(azure_table: AzureTable) -> None:
     behind = faults.sent - noting.before - noting.answered
     assert noting.answered == {"transaction": 1, "insert": 5, "replace": 1}
     assert behind == {"replace": 5, "delete": 1}
+
+
+async def test_what_a_pass_of_upkeep_costs_where_nothing_is_due(azure_table: AzureTable) -> None:
+    """The partitions of what is due, for each type that a duty looks after, and those of journals."""
+    faults = AzureFaults()
+    async with azure_table.store(faults) as store:
+        cheap = Settings(_env_file=None, argon2_memory_kib=8, argon2_iterations=1, upkeep=False)
+        async with Semel(cheap, store=store) as semel:
+            before = faults.sent.copy()
+            assert (await semel.upkeep_once())["tidy"] == 0
+    assert (faults.sent - before)["query"] == UPKEEP_QUERIES
 
 
 @pytest.mark.parametrize(

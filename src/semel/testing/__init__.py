@@ -3,6 +3,7 @@
 - ``VirtualClock``, ``SequentialIds``: time and randomness that repeat. ``CheapHasher``: passwords hashed in no time.
 - ``FakeProvider``: a remote identity provider in memory; ``semel.testing.fake_server`` serves one to other processes.
 - ``FaultyStore``: any store, behind a network that fails. ``FaultPlan`` says how, to it and to ``FakeProvider``.
+- ``semel.testing.azure_faults``: faults of Azure Tables, between the SDK and the network; needs the extra ``azure``.
 - ``semel.testing.store_contract``, ``semel.testing.provider_contract``: the promises of the two ports.
 """
 

@@ -287,6 +287,19 @@ async def test_the_time_is_the_services(azure_table: AzureTable) -> None:
         assert (found.written_at - first).total_seconds() > -1
 
 
+@pytest.mark.parametrize("fault", [AzureFault.PORTAL, AzureFault.GATEWAY, AzureFault.TIMED_OUT])
+async def test_a_time_that_is_not_told_is_unavailable(fault: AzureFault, azure_table: AzureTable) -> None:
+    """Whoever answers in place of the service; one that is busy is asked again."""
+    faults = AzureFaults()
+    async with azure_table.entities(faults) as entities:
+        faults.next("get", fault)
+        with pytest.raises(StoreUnavailable):
+            await entities.time()
+        faults.next("get", AzureFault.BUSY)
+        assert (await entities.time()).tzinfo is not None
+        assert faults.spent
+
+
 def _point_elsewhere(server: Emulator, port: int, environment: pytest.MonkeyPatch) -> None:
     ((name, value),) = server.variables.items()
     environment.setenv(name, value.replace(f":{server.port}/", f":{port}/"))

@@ -142,10 +142,13 @@ class TableEntities:
         times: list[str] = []
 
         def look(answer: Answer) -> None:
-            times.append(answer.http_response.headers["Date"])
+            times.append(answer.http_response.headers.get("Date", ""))
 
         await self._get(_NOWHERE, raw_response_hook=look)
-        return parsedate_to_datetime(times[-1]).astimezone(UTC)
+        try:
+            return parsedate_to_datetime(times[-1]).astimezone(UTC)
+        except ValueError:
+            raise StoreUnavailable("Azure Tables does not tell its time.") from None
 
     async def check(self, target: AzureTarget) -> None:
         """Raise ``ConfigurationInvalid`` where the service or its table is not as this store needs it."""

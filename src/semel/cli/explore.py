@@ -19,7 +19,7 @@ from semel.testing.explorer import Job, ReplayError, Report, Scenario, explore_a
 
 __all__ = ["explore"]
 
-_BUILT_IN: Final = "semel.testing.scenarios:built_in"
+_BUILT_IN: Final = "semel.testing.scenarios:every"
 _COLUMNS: Final = ("Scenario", "Faults", "Schedules", "States", "Merged", "Seconds", "Result")
 
 _Source = Annotated[str, typer.Option("--from", metavar="MODULE:FUNCTION", help="The function that returns scenarios.")]

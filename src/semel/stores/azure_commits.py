@@ -38,12 +38,13 @@ from semel.stores.azure_places import (
     marked,
 )
 
-__all__ = ["PATIENCE_SECONDS", "Commits", "Seen"]
+__all__ = ["PATIENCE_SECONDS", "TRIES", "Commits", "Seen"]
 
 PATIENCE_SECONDS: Final = 3.0
 """How long a writer waits for a commit that is in its way before it aborts it. A live one is some ten requests long."""
 _PAUSE_SECONDS: Final = 0.02
-_TRIES: Final = 6
+TRIES: Final = 6
+"""How often a commit is begun, where others come between or abort it."""
 _MOST: Final = 99
 """Writes of one commit: a journal and the due rows of all are put into one partition at once, which takes 100."""
 
@@ -68,12 +69,18 @@ class Commits:
     """Reads and changes records over ``Entities``. Any number of processes may do so at once."""
 
     def __init__(
-        self, entities: Entities, clock: Clock, jitter: Callable[[], float], patience: float = PATIENCE_SECONDS
+        self,
+        entities: Entities,
+        clock: Clock,
+        jitter: Callable[[], float],
+        patience: float = PATIENCE_SECONDS,
+        tries: int = TRIES,
     ) -> None:
         self._entities = entities
         self._clock = clock
         self._jitter = jitter
         self._patience = patience
+        self._tries = tries
         self._behind: set[asyncio.Task[None]] = set()
 
     # ── Reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -119,7 +126,7 @@ class Commits:
         if len(changes) > _MOST:
             raise StoreRejected(f"A commit on Azure Tables has at most {_MOST} records.")
         direct = len(changes) == 1 and "due_at" not in (changes[0].after or {})
-        for attempt in range(_TRIES):
+        for attempt in range(self._tries):
             seen = await self._before(changes, surely=direct or attempt > 0)
             _check(changes, seen)
             done = self._alone(changes[0], seen[0]) if direct else self._together(changes, seen, token, attempt)
@@ -183,10 +190,11 @@ class Commits:
         except ConditionFailed:
             return None
         except NotAnswered:
-            if (landed := await self._journal(identity)) is not None:
-                return landed
-            # It may come later, and then names no mark.
-            raise StoreUnavailable("The store did not answer.") from None
+            landed = await self._journal(identity)
+            if landed is None:  # it may come later, and then no mark names it
+                raise StoreUnavailable("The store did not answer.") from None
+            # Upkeep may have met it meanwhile: one that is decided already is never written over.
+            return landed if landed.values["state"] == Decision.PENDING else None
 
     async def _mark(self, change: Change, before: Seen, identity: str, position: int) -> Entity:
         """Set the commit's mark on a record, once nobody else's is there.
@@ -304,9 +312,8 @@ class Commits:
 
         Raises ``StoreUnavailable`` or ``NotAnswered``; what is left then is for the next who comes.
         """
-        decided = await self._aborted(journal)
-        if decided is None or decided.values["state"] == Decision.PENDING:
-            return
+        # Forgotten by another: what marks there are came later than its look, and are void.
+        decided = await self._aborted(journal) or journal
         identity, records, rows = journaled(decided)
         for place in records:
             while (seen := await self._look(place)).mark == identity:

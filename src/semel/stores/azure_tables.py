@@ -15,7 +15,7 @@ from typing import Final, TypeVar, cast
 from semel.errors import InvalidInput, StoreUnavailable, WriteRefused
 from semel.model import Key, Record
 from semel.ports import Clock, Page, Ref, Write, in_order
-from semel.stores.azure_commits import PATIENCE_SECONDS, Commits, Seen
+from semel.stores.azure_commits import PATIENCE_SECONDS, TRIES, Commits, Seen
 from semel.stores.azure_entities import Bounds, Entities, Entity, NotAnswered
 from semel.stores.azure_places import (
     WORK,
@@ -40,13 +40,21 @@ _BATCH: Final = 100
 
 
 class AzureTablesStore:
-    """See ``ports.Store``. ``patience`` is how many seconds a writer waits for a commit that is in its way."""
+    """See ``ports.Store``. ``patience`` is how many seconds a writer waits for a commit that is in its way.
+
+    ``tries`` is how often a commit is begun, where others come between or abort it.
+    """
 
     def __init__(
-        self, entities: Entities, clock: Clock, jitter: Callable[[], float], patience: float = PATIENCE_SECONDS
+        self,
+        entities: Entities,
+        clock: Clock,
+        jitter: Callable[[], float],
+        patience: float = PATIENCE_SECONDS,
+        tries: int = TRIES,
     ) -> None:
         self._entities = entities
-        self._commits = Commits(entities, clock, jitter, patience)
+        self._commits = Commits(entities, clock, jitter, patience, tries)
 
     async def get(self, kind: type[R], key: Key) -> R | None:
         """See ``Store.get``."""

@@ -13,7 +13,7 @@ from semel.stores.memory import MemoryStore
 from semel.testing.explorer import Scenario, StoreService
 from semel.testing.scenarios import Setting, built_in
 
-__all__ = ["Mutant", "scenario_named"]
+__all__ = ["Mutant", "scenario_named", "surgery"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Mutant:
             scenario = _over(scenario, broken)
         with ExitStack() as operation:
             for place in self.places:
-                operation.enter_context(_surgery(place, broken))
+                operation.enter_context(surgery(place, broken))
             yield scenario
 
 
@@ -62,7 +62,7 @@ def _over(scenario: Scenario, store: type[MemoryStore]) -> Scenario:
 
 
 @contextmanager
-def _surgery(place: str, replacement: object) -> Iterator[None]:
+def surgery(place: str, replacement: object) -> Iterator[None]:
     """Let a module find something else under a name: only the explorer's mutants are made so, and one at a time."""
     module, _, name = place.rpartition(".")
     body = import_module(module)

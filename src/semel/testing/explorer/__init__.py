@@ -16,7 +16,7 @@ state, looked at once: a party is a deterministic program, so it cannot tell the
 """
 
 from semel.testing.explorer.doubles import ProviderService, StoreService
-from semel.testing.explorer.entities import BusyEntities, EntitiesService
+from semel.testing.explorer.entities import EntitiesService
 from semel.testing.explorer.pool import Job, explore_all, scenarios_of
 from semel.testing.explorer.report import Report, explore, replay
 from semel.testing.explorer.runs import How, Make, Outcome, Ports
@@ -27,7 +27,6 @@ from semel.testing.explorer.worlds import Change
 
 __all__ = [
     "Answer",
-    "BusyEntities",
     "Call",
     "Change",
     "Ending",

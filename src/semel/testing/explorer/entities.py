@@ -15,7 +15,7 @@ from semel.stores.azure_entities import Bounds, Entity, NotAnswered, Place, Valu
 from semel.testing.explorer.services import Answer, Ask, Service
 from semel.testing.fake_entities import FakeEntities
 
-__all__ = ["BusyEntities", "EntitiesService"]
+__all__ = ["EntitiesService"]
 
 _DECISIVE: Final = ("state", "version", "mark", "next_version")
 _CHANGES: Final = frozenset({"insert", "replace", "delete", "discard"})
@@ -75,16 +75,6 @@ class EntitiesService(Service):
     @override
     def hear(self, answer: Answer) -> str:
         return super().hear(answer) if answer.error is not None else _heard(answer.value)
-
-
-class BusyEntities(EntitiesService):
-    """A table whose service is busy now and then: whatever is not answered was not done, and the caller knows."""
-
-    effects: ClassVar[frozenset[str]] = frozenset()
-
-    @override
-    def lost(self, verb: str) -> Answer | None:
-        return Answer(error=StoreUnavailable())
 
 
 class _Queue:

@@ -28,7 +28,7 @@ from semel.testing.scenarios.azure.parties import (
     resting,
     tidying,
 )
-from semel.testing.scenarios.azure.table import WatchedService, dead, shelves_of
+from semel.testing.scenarios.azure.table import BusyService, WatchedService, dead, shelves_of
 
 __all__ = ["COMMITS", "PEOPLE", "Setting", "over_entities"]
 
@@ -73,6 +73,7 @@ COMMITS: Final[Mapping[str, Commit]] = {
     "nx": _commit(16, Insert(_event("n", "by nx")), _over(X, "by nx")),
     "ny": _commit(17, Insert(_event("n", "by ny")), _over(Y, "by ny")),
     "n": _commit(18, Insert(_event("n", "by n"))),
+    "not-n": _commit(25, Delete(_event("n", version=_token(16)))),
     "d-later": _commit(19, _over(D, "by d-later", due_at=_DUE + _SECOND)),
     "d-never": _commit(20, _over(D, "by d-never", due_at=None)),
     "dx": _commit(21, _over(D, "by dx", due_at=_DUE + 2 * _SECOND), _over(X, "by dx")),
@@ -115,6 +116,7 @@ def _dead(name: str, decision: Decision, marked: int) -> _Left:
 
 _WORLDS: Final[Mapping[str, tuple[str, Shelves, frozenset[str]]]] = {
     "plain": ("x, y, z and d stand, nothing else", shelves_of(STANDING), frozenset()),
+    "busy": ("x, y, z and d stand, and the service is busy now and then", shelves_of(STANDING), frozenset()),
     "again": ("x, y, z and d stand, and who is aborted tries again", shelves_of(STANDING), frozenset()),
     "dead-pending": (
         "a worker died before it decided",
@@ -151,6 +153,7 @@ _MEETINGS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
             "xy not-xy",
             "nx ny",
             "nx n",
+            "nx not-n",
             "xy tidies",
             "dx lists",
             "dx tidies",
@@ -160,6 +163,7 @@ _MEETINGS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
         ),
     ),
     ("again", ("xy x", "dx tidies")),
+    ("busy", ("dx", "xy yz", "dx d-never", "dx tidies")),
     ("dead-pending", ("tidies tidies-2", "x yz", "x tidies", "reads-xx x")),
     ("dead-committed", ("tidies tidies-2", "x yz", "x tidies", "reads-xy tidies")),
     ("dead-aborted", ("tidies tidies-2", "n d-later", "dx tidies", "lists tidies")),
@@ -181,12 +185,13 @@ def scenario(setting: Setting, world: str, names: str) -> Scenario:
     twice = world == "again" or (any(name.startswith("reads") for name in people) and world == "plain")
     setting = msgspec.structs.replace(setting, tries=2 if twice else 1)
     about, shelves, died = _WORLDS[world]
+    service = BusyService if world == "busy" else WatchedService
     commits = [commit for name, commit in COMMITS.items() if name in died | set(people)]
     return Scenario(
         name=f"azure/{world}/{'+'.join(people)}",
         about=f"{about}; {', '.join(people)} meet",
         parties={name: PEOPLE[name](setting) for name in people},
-        services={TABLE: WatchedService(shelves, one_at_a_time=not alone)},
+        services={TABLE: service(shelves, one_at_a_time=not alone)},
         judge=CommitJudge(STANDING, commits, lively=world in ("plain", "again") and len(writers) == 1),
         rest=Rest(
             upkeep=resting(setting, *_REFS),

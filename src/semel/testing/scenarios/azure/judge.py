@@ -59,7 +59,7 @@ class CommitJudge(Judge):
         history: History = states[TABLE][1]
         if told.how == "refused":
             return list(self._wrongly_refused(told, history))
-        if told.how == "done" and told.token not in self._happened(history):
+        if told.how == "done" and not any(self._holds(told.token or 0, dict(moment)) for moment in history):
             return ["A: done was told before it is so"]
         return [said for saw in told.saw for said in self._misread(saw, history)]
 
@@ -67,7 +67,7 @@ class CommitJudge(Judge):
     def ended(self, ending: Ending) -> Sequence[str]:
         shelves, history = ending.states[TABLE]
         happened = self._happened(history)
-        said = [*self._torn(history)]
+        said = [*self._mixed(history), *self._torn(history)]
         for name, outcome in ending.outcomes.items():
             told = outcome.value
             if isinstance(told, Told) and told.how in ("refused", "unavailable") and told.token in happened:
@@ -87,6 +87,27 @@ class CommitJudge(Judge):
             if all(_allowed(write, before) for write in commit.writes) and after == _done(commit, before):
                 return token
         return None
+
+    def _holds(self, token: int, moment: _Versions) -> bool:
+        """Tell whether all that a commit writes stands there at a moment."""
+        return all(
+            moment.get(_place(write.record)) == (None if isinstance(write, Delete) else token)
+            for write in self._commits[token].writes
+        )
+
+    def _mixed(self, history: History) -> Iterator[str]:
+        """Judge what stands at the end, whatever was on the way: whole commits must lead there, in some order."""
+        reached = {frozenset(history[0])}
+        todo = list(reached)
+        while todo:
+            before = dict(todo.pop())
+            for commit in self._commits.values():
+                if all(_allowed(write, before) for write in commit.writes):
+                    after = frozenset(_done(commit, before).items())
+                    todo += [after] if after not in reached else []
+                    reached.add(after)
+        if history[-1] not in reached:
+            yield "W: what stands there in the end comes of no order of whole commits"
 
     def _torn(self, history: History) -> Iterator[str]:
         happened = self._happened(history)

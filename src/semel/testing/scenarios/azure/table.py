@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple, cast
+from typing import ClassVar, Final, NamedTuple, cast
 
 from typing_extensions import override
 
+from semel.errors import StoreUnavailable
 from semel.model import Record
 from semel.ports import Insert, Write
 from semel.stores.azure_entities import Place, Values
@@ -32,6 +33,7 @@ from semel.testing.explorer.services import Answer
 from semel.testing.fake_entities import FakeEntities, Kept, Shelves
 
 __all__ = [
+    "BusyService",
     "Current",
     "History",
     "Journal",
@@ -194,3 +196,13 @@ class WatchedService(EntitiesService):
             kept.written_at for place, kept in state[0].items() if place.row.startswith("journal!") and kept.values
         ]
         return any(now <= since + _LEFT_FOR < until for since in journals_since)
+
+
+class BusyService(WatchedService):
+    """A table that is busy now and then: what is not answered was not done, and the caller knows."""
+
+    effects: ClassVar[frozenset[str]] = frozenset()
+
+    @override
+    def lost(self, verb: str) -> Answer | None:
+        return None if verb == "so_far" else Answer(error=StoreUnavailable())

@@ -70,3 +70,19 @@ def azure_table(azure_environment: Emulator) -> AzureTable:
     url = azure_environment.new_url()
     asyncio.run(migrate(url))
     return AzureTable(url)
+
+
+@pytest.fixture
+def new_dynamodb_url(dynamodb: Emulator, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of a DynamoDB table that is still to be made; the SDK's variables lead there."""
+    for name, value in dynamodb.variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    return dynamodb.new_url()
+
+
+@pytest.fixture
+async def dynamodb_url(new_dynamodb_url: str) -> str:
+    """The URL of a DynamoDB table of the test's own."""
+    await migrate(new_dynamodb_url)
+    return new_dynamodb_url

@@ -109,8 +109,12 @@ def _attribute(value: object) -> dict[str, Any]:
 def as_record(kind: type[R], item: Item) -> R:
     """Return the record of an item. Raises ``StoreInconsistent`` where it cannot be one."""
     codec = _CODECS[kind]
-    # Each attribute is a type and a value; the codec reads numbers as text, and refuses what a field cannot be.
-    return codec.record([next(iter(item[column].values())) if column in item else None for column in codec.columns])
+    return codec.record([_value(item.get(column)) for column in codec.columns])
+
+
+def _value(attribute: Mapping[str, Any] | None) -> object:
+    """Return an attribute's value. The codec reads numbers as text, and refuses what a field cannot be."""
+    return None if attribute is None or "NULL" in attribute else next(iter(attribute.values()))
 
 
 def _shard(kind: type[Record], number: int) -> str:

@@ -5,6 +5,7 @@
 - ``FaultyStore``: any store, behind a network that fails. ``FaultPlan`` says how, to it and to ``FakeProvider``.
 - ``semel.testing.azure_faults``: faults of Azure Tables, between the SDK and the network; needs the extra ``azure``.
 - ``semel.testing.fake_entities``: a table of Azure Table Storage in memory, atomic in one partition alone.
+- ``semel.testing.aws_faults`` (with the extra ``dynamodb``): what DynamoDB may do at any time and its emulators do not.
 - ``semel.testing.store_contract``, ``semel.testing.provider_contract``: the promises of the two ports.
 """
 

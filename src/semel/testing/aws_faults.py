@@ -76,6 +76,8 @@ class AwsFault(Enum):
     """Nothing is done, and no answer comes."""
     BROKEN = "broken"
     """It is done; the connection breaks before the answer."""
+    IN_PROGRESS = "in progress"
+    """It came twice: the first is done, and the second, which is answered, is told that another is under way."""
 
 
 INVISIBLE: Final = (
@@ -87,6 +89,7 @@ INVISIBLE: Final = (
     AwsFault.HALF_SEEN,
 )
 """What a store's caller never notices."""
+_WITH_EFFECT: Final = frozenset({AwsFault.LOST, AwsFault.BROKEN, AwsFault.IN_PROGRESS})
 
 
 class AwsFaults:
@@ -140,7 +143,7 @@ class AwsFaults:
         if request.operation not in _DATA:
             return await request.forward()
         if self._strikes(AwsFault.THROTTLED, request, first=1):
-            return request.refuse("ProvisionedThroughputExceededException", "ProvisionedThroughputExceeded")
+            return request.throttle()
         if request.operation in _CONFLICTING and self._conflicts(request):
             return request.refuse("TransactionConflictException", "TransactionConflict")
         try:
@@ -150,13 +153,21 @@ class AwsFaults:
 
     async def _planned(self, request: _Request, fault: AwsFault) -> Answer:
         self.met[fault] += 1
-        if fault is AwsFault.UNAVAILABLE:
-            return request.respond({"__type": "ServiceUnavailable"}, HTTPStatus.SERVICE_UNAVAILABLE)
-        if fault is not AwsFault.DROPPED:
+        if fault in _WITH_EFFECT:
             await request.forward()
-        if fault is AwsFault.BROKEN:
-            raise ConnectionClosedError(endpoint_url=request.url)
-        raise ReadTimeoutError(endpoint_url=request.url)
+        match fault:
+            case AwsFault.UNAVAILABLE:
+                return request.respond({"__type": "ServiceUnavailable"}, HTTPStatus.SERVICE_UNAVAILABLE)
+            case AwsFault.IN_PROGRESS:
+                return request.respond({"__type": "TransactionInProgressException"}, HTTPStatus.BAD_REQUEST)
+            case AwsFault.THROTTLED:
+                return request.throttle()
+            case AwsFault.BROKEN:
+                raise ConnectionClosedError(endpoint_url=request.url)
+            case AwsFault.LOST | AwsFault.DROPPED:
+                raise ReadTimeoutError(endpoint_url=request.url)
+            case _:
+                raise ValueError(f"{fault} goes on all the while: give it to AwsFaults itself")
 
     async def _served(self, request: _Request) -> Answer:
         match request.operation:
@@ -177,7 +188,8 @@ class AwsFaults:
 
     def _strikes(self, fault: AwsFault, request: _Request, first: int) -> bool:
         struck = fault in self._always and (self.sent[request.operation] == first or self._jitter() < _RATE)
-        self.met[fault] += struck
+        if struck:
+            self.met[fault] += 1
         return struck
 
     def _conflicts(self, request: _Request) -> bool:
@@ -361,6 +373,10 @@ class _Request:
         """Return an answer that no server gave."""
         headers: Any = {"content-type": "application/x-amz-json-1.0"}
         return AioAWSResponse(self.url, status, headers, _Said(body))
+
+    def throttle(self) -> Answer:
+        """Return the refusal of one request too many."""
+        return self.refuse("ProvisionedThroughputExceededException", "ProvisionedThroughputExceeded")
 
     def refuse(self, code: str, reason: str) -> Answer:
         """Return a refusal by this code, or of a transaction for this reason, given for its last item."""

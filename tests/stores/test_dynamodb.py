@@ -1,0 +1,439 @@
+"""What the DynamoDB store promises besides the contract: its table, its limits, its errors, what it costs."""
+
+import asyncio
+import traceback
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from semel.errors import (
+    CommitUnknown,
+    ConfigurationInvalid,
+    InvalidInput,
+    StoreInconsistent,
+    StoreRejected,
+    StoreUnavailable,
+    WriteRefused,
+)
+from semel.model import RECORD_TYPES, Identity, KeyRecord, SessionFamily
+from semel.ports import Delete, Insert, Ref, Replace, Write
+from semel.stores.dynamodb_errors import commit_error, read_error
+from semel.stores.dynamodb_items import REVISION, as_item, shards
+from semel.stores.migrate import migrate
+from semel.stores.schema import Migrated, fields
+from semel.testing.aws_faults import AwsFault, AwsFaults
+from semel.testing.clock import SequentialIds
+from semel.testing.store_contract.samples import WHEN, bare, family, identifier, identity, key, registration
+from tests.emulators import Emulator
+from tests.proxy import Proxy
+from tests.stores.dynamodb_parts import opened, sdk, table
+
+IDS = SequentialIds("dynamodb")
+
+
+# ── The table ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_the_table_is_made_once_however_many_make_it(new_dynamodb_url: str) -> None:
+    """And making it again changes nothing."""
+    together = await asyncio.gather(*(migrate(new_dynamodb_url) for _ in range(4)))
+    assert {made.after for made in together} == {REVISION}
+    assert await migrate(new_dynamodb_url) == Migrated(REVISION, REVISION)
+    async with sdk(new_dynamodb_url) as client:
+        told = await client.describe_time_to_live(TableName=table(new_dynamodb_url))
+    assert told["TimeToLiveDescription"] == {"TimeToLiveStatus": "ENABLED", "AttributeName": "expires"}
+
+
+async def test_the_first_migration_is_told_from_the_second(new_dynamodb_url: str) -> None:
+    """Whoever ran it sees that it did something."""
+    assert await migrate(new_dynamodb_url) == Migrated(None, REVISION)
+
+
+async def test_a_half_made_table_is_finished(new_dynamodb_url: str) -> None:
+    """The first migration may die before it has said what expires."""
+    await migrate(new_dynamodb_url)
+    async with sdk(new_dynamodb_url) as client:
+        await client.update_time_to_live(
+            TableName=table(new_dynamodb_url), TimeToLiveSpecification={"Enabled": False, "AttributeName": "expires"}
+        )
+        assert await migrate(new_dynamodb_url) == Migrated(None, REVISION)
+        told = await client.describe_time_to_live(TableName=table(new_dynamodb_url))
+    assert told["TimeToLiveDescription"]["TimeToLiveStatus"] == "ENABLED"
+
+
+async def test_what_expires_by_something_else_is_left_alone(new_dynamodb_url: str) -> None:
+    """It is somebody's."""
+    await migrate(new_dynamodb_url)
+    async with sdk(new_dynamodb_url) as client:
+        for enabled, name in ((False, "expires"), (True, "gone_at")):
+            await client.update_time_to_live(
+                TableName=table(new_dynamodb_url), TimeToLiveSpecification={"Enabled": enabled, "AttributeName": name}
+            )
+    with pytest.raises(ConfigurationInvalid, match="expire by another attribute"):
+        await migrate(new_dynamodb_url)
+
+
+async def test_a_table_of_another_shape_is_refused(new_dynamodb_url: str) -> None:
+    """By the store, and by the migration, which leaves it as it is."""
+    async with sdk(new_dynamodb_url) as client:
+        await client.create_table(
+            TableName=table(new_dynamodb_url),
+            BillingMode="PAY_PER_REQUEST",
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        )
+    with pytest.raises(ConfigurationInvalid, match="is not one that `semel migrate` made"):
+        await migrate(new_dynamodb_url)
+    with pytest.raises(ConfigurationInvalid, match="is not one that `semel migrate` made"):
+        async with opened(new_dynamodb_url):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "says"),
+    [
+        ("AWS_DEFAULT_REGION", None, "NoRegionError"),
+        ("AWS_SECRET_ACCESS_KEY", None, "PartialCredentialsError"),
+        ("AWS_ACCESS_KEY_ID", None, "NoCredentialsError"),
+        ("AWS_PROFILE", "nobody", "ProfileNotFound"),
+        ("AWS_ENDPOINT_URL_DYNAMODB", "hush", "no URL of an endpoint"),
+    ],
+)
+async def test_a_setting_of_the_sdk_that_is_wrong_stops_the_start(
+    dynamodb_url: str, monkeypatch: pytest.MonkeyPatch, variable: str, value: str | None, says: str
+) -> None:
+    """With one line that says what to give."""
+    if value is None:
+        monkeypatch.delenv(variable)
+    else:
+        monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigurationInvalid, match=says) as refused:
+        async with opened(dynamodb_url):
+            pass
+    assert "hush" not in "".join(traceback.format_exception(refused.value))
+
+
+async def test_a_region_is_named_by_the_url_or_by_either_variable(
+    dynamodb_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The URL's comes first."""
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    named = dynamodb_url.replace(":///", "://eu-west-1/")
+    async with opened(named), sdk(named) as client:
+        assert client.meta.region_name == "eu-west-1"
+    monkeypatch.setenv("AWS_REGION", "eu-north-1")
+    async with opened(dynamodb_url), sdk(dynamodb_url) as client, sdk(named) as other:
+        assert (client.meta.region_name, other.meta.region_name) == ("eu-north-1", "eu-west-1")
+
+
+async def test_a_table_that_is_not_there_is_to_be_migrated(new_dynamodb_url: str) -> None:
+    """So says the start. One that goes later is no setting any more."""
+    with pytest.raises(ConfigurationInvalid, match="semel migrate"):
+        async with opened(new_dynamodb_url):
+            pass
+    await migrate(new_dynamodb_url)
+    async with opened(new_dynamodb_url) as store, sdk(new_dynamodb_url) as client:
+        await client.delete_table(TableName=table(new_dynamodb_url))
+        for request in (store.commit([Insert(key(IDS))], IDS.token()), store.get(KeyRecord, ("k",)), store.ping()):
+            with pytest.raises(StoreRejected, match="ResourceNotFoundException"):
+                await request
+
+
+# ── Items ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_no_column_meets_an_attribute_of_the_table() -> None:
+    """``due_at`` alone is both: it is the index's range key."""
+    assert not {"pk", "due_shard", "expires"} & {field.name for kind in RECORD_TYPES for field in fields(kind)}
+
+
+def test_only_sessions_expire_by_themselves() -> None:
+    """Everything else is waited for by somebody; and they do so a week after upkeep could have ended them."""
+    items = {type(record): as_item(record, 1) for record in family(IDS)}
+    assert {kind for kind, item in items.items() if "expires" in item} == {SessionFamily}
+    (session,) = (record for record in family(IDS) if isinstance(record, SessionFamily))
+    expires = int(as_item(session, 1)["expires"]["N"])
+    assert expires == int(session.expires_at.timestamp()) + 7 * 86_400
+
+
+def test_what_is_never_due_is_not_in_the_index() -> None:
+    """It is sparse: an item without its keys costs nothing there."""
+    for record in family(IDS):
+        assert "due_shard" in as_item(record, 1)
+        assert not {"due_shard", "due_at"} & as_item(bare(record), 1).keys()
+
+
+def test_what_is_due_is_spread_over_the_shards() -> None:
+    """Evenly, and where the key alone says."""
+    found = [as_item(identity(IDS).but(due_at=WHEN), 1)["due_shard"]["S"] for _ in range(400)]
+    assert set(found) == set(shards(Identity))
+    assert min(map(found.count, shards(Identity))) > 20
+
+
+async def test_an_edited_item_is_told(dynamodb_url: str) -> None:
+    """And nothing of what stands in it."""
+    record = key(IDS, "algorithm")
+    async with opened(dynamodb_url) as store, sdk(dynamodb_url) as client:
+        for edited in ({"version": {"N": "1.5"}}, {"created_at": {"S": "hush"}}, {"wrapped": {"NULL": True}}):
+            item: Any = {**as_item(record, 1), **edited}
+            await client.put_item(TableName=table(dynamodb_url), Item=item)
+            with pytest.raises(StoreInconsistent) as told:
+                await store.get(KeyRecord, record.key)
+            assert "hush" not in str(told.value)
+
+
+# ── Commits ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_refusal_of_one_write_names_it(dynamodb_url: str) -> None:
+    """A write that stands alone is no transaction."""
+    faults = AwsFaults(jitter=IDS.jitter)
+    async with opened(dynamodb_url, faults.session()) as store:
+        record = key(IDS)
+        await store.commit([Insert(record)], 1)
+        for write in (Insert(record), Replace(record), Delete(record)):
+            with pytest.raises(WriteRefused) as refused:
+                await store.commit([write], 2)
+            assert refused.value.positions == (0,)
+        await store.commit([Delete(record.but(version=1))], 3)
+    assert (faults.sent["PutItem"], faults.sent["DeleteItem"], faults.sent["TransactWriteItems"]) == (3, 2, 0)
+
+
+async def test_every_refused_write_of_a_transaction_is_named(dynamodb_url: str) -> None:
+    """The service tells of all."""
+    async with opened(dynamodb_url) as store:
+        records, token = [key(IDS) for _ in range(5)], IDS.token()
+        await store.commit([Insert(record) for record in records], token)
+        writes: list[Write] = [Replace(record.but(version=at % 2 * token)) for at, record in enumerate(records)]
+        with pytest.raises(WriteRefused) as refused:
+            await store.commit(writes[::-1], IDS.token())
+        assert refused.value.positions == (0, 2, 4)
+
+
+async def test_a_hundred_writes_are_one_commit_and_more_are_refused(dynamodb_url: str) -> None:
+    """The service's limit."""
+    async with opened(dynamodb_url) as store:
+        writes = [Insert(key(IDS)) for _ in range(101)]
+        with pytest.raises(StoreRejected, match="100 writes"):
+            await store.commit(writes, IDS.token())
+        await store.commit(writes[1:], IDS.token())
+        found = await store.get_many([Ref(KeyRecord, write.record.key) for write in writes])
+    assert [record is not None for record in found] == [False] + [True] * 100
+
+
+async def test_a_record_that_is_too_large_is_rejected(dynamodb_url: str) -> None:
+    """Alone and in a transaction, and the rest of it with it. Nothing of it is said."""
+    large, small = key(IDS, "hush" * 110_000), registration(IDS)
+    async with opened(dynamodb_url) as store:
+        for writes in ([Insert(large)], [Insert(small), Insert(large)]):
+            with pytest.raises(StoreRejected) as rejected:
+                await store.commit(writes, IDS.token())
+            assert "hush" not in "".join(traceback.format_exception(rejected.value))
+        assert await store.get_many([Ref(KeyRecord, large.key), Ref(type(small), small.key)]) == [None, None]
+
+
+async def test_what_no_key_can_hold_is_rejected_and_absent(dynamodb_url: str) -> None:
+    """More than 2048 bytes, or half a surrogate pair."""
+    async with opened(dynamodb_url) as store:
+        for name in ("é" * 1024, "\ud800"):
+            record = identifier(IDS, name)
+            with pytest.raises(StoreRejected):
+                await store.commit([Insert(record)], 1)
+            assert await store.get(type(record), record.key) is None
+        with pytest.raises(StoreRejected):
+            await store.commit([Insert(key(IDS, "\ud800"))], 1)
+
+
+async def test_no_write_is_no_commit(dynamodb_url: str) -> None:
+    """And no request."""
+    faults = AwsFaults(jitter=IDS.jitter)
+    async with opened(dynamodb_url, faults.session()) as store:
+        await store.commit([], 1)
+        assert await store.get_many([]) == []
+    assert faults.sent.total() == 1
+
+
+@pytest.mark.parametrize("cursor", ["", "{}", "[]", '["a","b"]', f'["{"a" * 3000}"]', "hush"])
+async def test_a_cursor_of_nobodys_is_refused(dynamodb_url: str, cursor: str) -> None:
+    """An empty one is none."""
+    async with opened(dynamodb_url) as store:
+        if not cursor:
+            assert (await store.page(KeyRecord, cursor, 1)).records == ()
+            return
+        with pytest.raises(InvalidInput):
+            await store.page(KeyRecord, cursor, 1)
+
+
+async def test_the_time_is_that_of_the_answer(dynamodb_url: str) -> None:
+    """The service's header has seconds; the middle of one is never more than half a second off."""
+    async with opened(dynamodb_url) as store:
+        assert (await store.ping()).microsecond == 500_000
+
+
+# ── Lost answers ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("fault", "done"),
+    [
+        (AwsFault.LOST, True),
+        (AwsFault.BROKEN, True),
+        (AwsFault.DROPPED, False),
+        (AwsFault.UNAVAILABLE, False),
+    ],
+)
+async def test_a_lost_answer_is_unknown_and_nothing_is_sent_again(
+    dynamodb_url: str, fault: AwsFault, *, done: bool
+) -> None:
+    """Whether it was done or not: one write, several, or a delete."""
+    faults, another, standing, token = AwsFaults(jitter=IDS.jitter), key(IDS), key(IDS), IDS.token()
+    alone, pair = key(IDS), (key(IDS), registration(IDS))
+    commits: dict[str, list[Write]] = {
+        "PutItem": [Insert(alone)],
+        "DeleteItem": [Delete(standing.but(version=token))],
+        "TransactWriteItems": [Insert(each) for each in pair],
+    }
+    async with opened(dynamodb_url, faults.session()) as store:
+        await store.commit([Insert(standing), Insert(another)], token)
+        before = faults.sent.copy()
+        for operation, writes in commits.items():
+            faults.next(operation, fault)
+            with pytest.raises(CommitUnknown):
+                await store.commit(writes, IDS.token())
+            assert faults.sent[operation] - before[operation] == 1
+        refs = [Ref(type(each), each.key) for each in (alone, standing, *pair)]
+        found = [record is not None for record in await store.get_many(refs)]
+    assert found == ([True, False, True, True] if done else [False, True, False, False])
+    assert faults.met[fault] == 3
+
+
+@pytest.mark.parametrize("cut", ["cut_before_request", "cut_after_request", "cut_before_answer"])
+async def test_a_connection_that_breaks_is_unknown(
+    dynamodb_url: str, monkeypatch: pytest.MonkeyPatch, dynamodb: Emulator, cut: str
+) -> None:
+    """Also where the SDK says that it could not connect: it does so of a connection that was reset halfway."""
+    async with Proxy("127.0.0.1", dynamodb.port) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", f"http://127.0.0.1:{proxy.port}")
+        async with opened(dynamodb_url) as store:
+            before = proxy.round_trips
+            getattr(proxy, cut)()
+            with pytest.raises(CommitUnknown):
+                await store.commit([Insert(key(IDS))], 1)
+            assert proxy.round_trips == before + 1
+
+
+async def test_nobody_there_is_unavailable(
+    dynamodb_url: str, monkeypatch: pytest.MonkeyPatch, dynamodb: Emulator
+) -> None:
+    """Nothing was sent, so nothing was changed."""
+    async with Proxy("127.0.0.1", dynamodb.port) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", f"http://127.0.0.1:{proxy.port}")
+        async with opened(dynamodb_url) as store:
+            await proxy.down()
+            await asyncio.sleep(0)
+            with pytest.raises(StoreUnavailable):
+                await store.get(KeyRecord, ("k",))
+            with pytest.raises(StoreUnavailable):
+                await store.commit([Insert(key(IDS))], 1)
+        with pytest.raises(StoreUnavailable):
+            async with opened(dynamodb_url):
+                pass
+
+
+async def test_a_look_whose_connection_broke_is_taken_once_more(dynamodb_url: str) -> None:
+    """Whoever was idle for long has such connections. A time-out is not waited for twice."""
+    faults = AwsFaults(jitter=IDS.jitter)
+    async with opened(dynamodb_url, faults.session()) as store:
+        for fault in (AwsFault.BROKEN, AwsFault.UNAVAILABLE):
+            faults.next("TransactGetItems", fault)
+            assert await store.get(KeyRecord, ("k",)) is None
+            faults.next("TransactGetItems", fault, fault)
+            with pytest.raises(StoreUnavailable):
+                await store.get(KeyRecord, ("k",))
+        faults.next("TransactGetItems", AwsFault.LOST)
+        with pytest.raises(StoreUnavailable):
+            await store.get(KeyRecord, ("k",))
+    assert faults.sent["TransactGetItems"] == 2 * 2 * 2 + 1
+
+
+# ── Errors ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def answered(code: str, *reasons: str, status: int = 400) -> ClientError:
+    """Return the SDK's error for an answer of the service."""
+    said: Any = {"Error": {"Code": code, "Message": "hush"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    if reasons:
+        said["CancellationReasons"] = [{"Code": reason, "Message": "hush"} for reason in reasons]
+    return ClientError(said, "AnyOperation")
+
+
+CANCELLED = "TransactionCanceledException"
+
+
+ANSWERS: list[tuple[ClientError, type[Exception]]] = [
+    (answered("ProvisionedThroughputExceededException"), StoreUnavailable),
+    (answered("ThrottlingException"), StoreUnavailable),
+    (answered("TransactionConflictException"), StoreUnavailable),
+    (answered(CANCELLED, "None", "TransactionConflict"), StoreUnavailable),
+    (answered(CANCELLED, "ThrottlingError", "TransactionConflict"), StoreUnavailable),
+    (answered(CANCELLED, "TransactionConflict", "ConditionalCheckFailed"), WriteRefused),
+    (answered(CANCELLED, "ValidationError", "None"), StoreRejected),
+    (answered(CANCELLED), StoreRejected),
+    (answered("TransactionInProgressException"), CommitUnknown),
+    (answered("IdempotentParameterMismatchException"), StoreRejected),
+    (answered("ValidationException"), StoreRejected),
+    (answered("AccessDeniedException"), StoreRejected),
+    (answered("ResourceNotFoundException"), StoreRejected),
+    (answered("ExpiredTokenException"), StoreUnavailable),
+    (answered("SomethingNew"), StoreRejected),
+    (answered("InternalServerError", status=500), CommitUnknown),
+    (answered("SomethingNew", status=503), CommitUnknown),
+]
+
+
+@pytest.mark.parametrize(("error", "kind"), ANSWERS, ids=range(len(ANSWERS)))
+def test_every_answer_has_its_error(error: ClientError, kind: type[Exception]) -> None:
+    """And the service's own message, which may show a value, is in none."""
+    met = commit_error(error, [0, 1])
+    assert type(met) is kind
+    assert "hush" not in f"{met}{read_error(error)}"
+    if isinstance(met, WriteRefused):
+        assert met.positions == (1,)
+
+
+async def test_a_request_that_is_under_way_already_is_asked_after_by_its_own_token(dynamodb_url: str) -> None:
+    """A proxy sent it twice. By another token it would be refused because of itself."""
+    faults = AwsFaults(jitter=IDS.jitter)
+    records, token = (key(IDS), key(IDS)), IDS.token()
+    async with opened(dynamodb_url, faults.session()) as store:
+        faults.next("TransactWriteItems", AwsFault.IN_PROGRESS)
+        await store.commit([Insert(record) for record in records], token)
+        found = await store.get_many([Ref(KeyRecord, record.key) for record in records])
+    assert found == [record.but(version=token) for record in records]
+    assert (faults.met[AwsFault.IN_PROGRESS], faults.sent["TransactWriteItems"]) == (1, 2)
+
+
+async def test_what_is_always_throttled_is_given_up(dynamodb_url: str) -> None:
+    """As unavailable: nothing was changed."""
+    faults, record = AwsFaults(jitter=IDS.jitter), key(IDS)
+    async with opened(dynamodb_url, faults.session()) as store:
+        faults.next("PutItem", *[AwsFault.THROTTLED] * 15)
+        with pytest.raises(StoreUnavailable, match="busy"):
+            await store.commit([Insert(record)], 1)
+        assert await store.get(KeyRecord, record.key) is None
+    assert faults.sent["PutItem"] == 15
+
+
+async def test_a_stale_index_never_gives_what_is_due_no_more(dynamodb_url: str) -> None:
+    """Whatever it says is looked at."""
+    faults = AwsFaults(AwsFault.STALE_INDEX, jitter=IDS.jitter)
+    record = identity(IDS).but(due_at=WHEN)
+    async with opened(dynamodb_url, faults.session()) as store:
+        await store.commit([Insert(record)], 1)
+        looks = [await store.due(Identity, WHEN, 10) for _ in range(3)]
+        assert [len(look) for look in looks] == [0, 0, 1]
+        await store.commit([Replace(record.but(version=1, due_at=WHEN + timedelta(days=1)))], 2)
+        assert [await store.due(Identity, WHEN, 10) for _ in range(2)] == [[], []]
+    assert faults.met[AwsFault.STALE_INDEX] == 5 * len(shards(Identity))

@@ -16,6 +16,7 @@ def test_scenarios_are_listed(run: Run) -> None:
     assert listed.code == 0
     assert "own/fresh/key+rival " in listed.out
     assert "nobody has the email" in listed.out
+    assert "azure/plain/xy+yz " in listed.out
 
 
 def test_a_built_in_scenario_is_proved(run: Run) -> None:

@@ -14,6 +14,8 @@ LARGE = [
     "azure/plain/xy+yx",
     "azure/plain/xy+not-xy",
     "azure/plain/dx+d-later",
+    "azure/plain/xy+x+reads-x",
+    "azure/plain/nx+n+not-n",
     "azure/again/xy+x",
     "azure/again/dx+tidies",
     "azure/dead-aborted/dx+tidies",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
 from semel.testing.explorer import Report, explore
-from semel.testing.scenarios.azure import over_entities
+from semel.testing.scenarios.azure import Setting, over_entities
+from semel.testing.scenarios.azure.parties import tidying
 from tests.scale import SCALE
 from tests.tables import Line
 
@@ -65,6 +68,15 @@ def test_one_fault_breaks_nothing(name: str, line: Line) -> None:
 def test_two_faults_break_nothing(name: str, line: Line) -> None:
     """The same with any two faults; the full run goes as far as its bound where there is more."""
     _proved(name, 2, line, SCALE.pick(None, BOUND))
+
+
+def test_a_slow_worker_clears_its_own_marks_away() -> None:
+    """Those that it set after upkeep had aborted and forgotten its commit, so that nobody need read the records."""
+    scenario = SCENARIOS["azure/plain/xy+tidies"]
+    assert scenario.rest is not None
+    unread = dataclasses.replace(scenario.rest, upkeep=tidying(Setting()))
+    report = explore(dataclasses.replace(scenario, rest=unread), faults=0)
+    assert report.exhausted, "\n".join(report.story)
 
 
 def _row(report: Report) -> str:

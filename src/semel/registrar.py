@@ -100,7 +100,8 @@ class Registrar:
         try:
             async with AsyncExitStack() as flying:
                 if work.ask.keyed:
-                    work.follow(await flying.enter_async_context(self._flights.join(work.ask.registration)))
+                    flight = self._flights.join(work.ask.registration, work.since)
+                    work.follow(await flying.enter_async_context(flight))
                 registered = await work.run()
             outcome = "replayed" if registered.replayed else "created"
         except SemelError as error:
@@ -139,7 +140,7 @@ class _Work:
         self._turns = turns
         self._in_turn = False
         self._worker = engine.ids.uuid()
-        self._since = engine.clock.now()
+        self.since = engine.clock.now()
         self._deadline = engine.later(engine.options.wait)
         self._followed = False
         self._enrolled: Identity | None = None
@@ -150,7 +151,7 @@ class _Work:
     def follow(self, flight: Flight | None) -> None:
         """Take note of the flight that this request is part of and has waited for; its sign-in is this one's too."""
         if flight is not None:
-            self._followed, self._since = True, flight.began
+            self._followed, self.since = True, flight.since
 
     async def run(self) -> Registered:
         """Return the success, or raise what the caller is told; where a registration is meant, with its id."""
@@ -189,7 +190,7 @@ class _Work:
             "registration": self.ask.registration,
             "worker": self._worker,
             "turn": turn,
-            "since": self._since.isoformat(),
+            "since": self.since.isoformat(),
             "doubt": self._doubt,
             "begun": self._begun,
             "unexplained": self._unexplained,
@@ -206,7 +207,7 @@ class _Work:
         ``None``: somebody else has written the account, look again.
         """
         account = answer.account
-        if not account.is_active or (account.last_sign_in_at and account.last_sign_in_at >= self._since):
+        if not account.is_active or (account.last_sign_in_at and account.last_sign_in_at >= self.since):
             return answer
         seen = account.but(last_sign_in_at=self._engine.clock.now())
         put = await self._engine.put([Replace(seen)])

@@ -20,7 +20,7 @@ from tests.services import PostgresServer
 __all__ = ["KINDS", "SQL", "Ground", "ground"]
 
 SQL = ["sqlite", "postgres"]
-KINDS = [*SQL]
+KINDS = [*SQL, "dynamodb", "azure_tables"]
 """Every kind of store; but for the first, which needs none, each is the name of the fixture that runs its server."""
 
 

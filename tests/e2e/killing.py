@@ -30,14 +30,23 @@ from semel import Semel, assembly
 from semel.cli.opened import read_settings
 from semel.http import create_app
 from semel.observe import Metrics, ObservedEvents
-from semel.ports import Store, Write
+from semel.ports import Store, Tidies, Write
 from semel.system import SystemClock, SystemIds
 from semel.testing import FaultyStore
 from semel.testing.fake_provider import ProviderFace
 from semel.testing.fake_server import SCHEME, FakeProviderClient
 
 _FORKING = multiprocessing.get_context("forkserver")
-_FORKING.set_forkserver_preload([__name__, "uvloop", "httptools", "uvicorn.protocols.http.httptools_impl"])
+_FORKING.set_forkserver_preload(
+    [
+        __name__,
+        "uvloop",
+        "httptools",
+        "uvicorn.protocols.http.httptools_impl",
+        "semel.stores.dynamodb",
+        "semel.stores.azure_connect",
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -102,6 +111,24 @@ class MortalStore(FaultyStore):
     async def commit(self, writes: Sequence[Write], token: int) -> None:
         with self._points.around("commit"):
             await super().commit(writes, token)
+
+
+class MortalTidyingStore(MortalStore):
+    """The same over a store that clears away what dead commits left."""
+
+    def __init__(self, store: Store, tidying: Tidies, points: Points) -> None:
+        super().__init__(store, points)
+        self._tidying = tidying
+
+    async def tidy(self) -> int:
+        """See ``Tidies.tidy``."""
+        with self._points.around("tidy"):
+            return await self._tidying.tidy()
+
+
+def mortal_store(store: Store, points: Points) -> MortalStore:
+    """Return a store of the same abilities, whose process may die."""
+    return MortalTidyingStore(store, store, points) if isinstance(store, Tidies) else MortalStore(store, points)
 
 
 class MortalProvider(ProviderFace):
@@ -191,7 +218,7 @@ async def _mortal(job: Job) -> AsyncIterator[Semel]:
     client = FakeProviderClient(url, settings.provider_timeout_seconds) if url.startswith(SCHEME) else None
     async with open_store(settings.database_url.get_secret_value()) as store:
         provider = MortalProvider(client, points) if client else None
-        yield Semel(settings, store=MortalStore(store, points), provider=provider, clock=LaterClock(job.ahead))
+        yield Semel(settings, store=mortal_store(store, points), provider=provider, clock=LaterClock(job.ahead))
 
 
 class _Announced(uvicorn.Server):

@@ -16,7 +16,8 @@ __all__ = ["Flight", "Flights"]
 class Flight(NamedTuple):
     """What the first request under a key does; whoever comes meanwhile with the same key is part of it."""
 
-    began: datetime
+    since: datetime
+    """When the first of them came."""
     over: asyncio.Future[None]
 
 
@@ -34,15 +35,15 @@ class Flights:
         self._flights: dict[str, Flight] = {}
 
     @asynccontextmanager
-    async def join(self, key: str) -> AsyncIterator[Flight | None]:
-        """Yield the flight that was waited for, or ``None`` at once where this is the first."""
+    async def join(self, key: str, came: datetime) -> AsyncIterator[Flight | None]:
+        """Yield the flight that was waited for; ``None`` at once where this is the first, which came at that time."""
         flight = self._flights.get(key)
         if flight is not None:
             await self._ended(flight)
             yield flight
             return
         over = asyncio.get_running_loop().create_future()
-        self._flights[key] = Flight(self._clock.now(), over)
+        self._flights[key] = Flight(came, over)
         try:
             yield None
         finally:

@@ -5,6 +5,8 @@ with its answer. It runs in the test's own event loop.
 """
 
 import asyncio
+import socket
+import struct
 from enum import Enum, auto
 from types import TracebackType
 from typing import Self
@@ -18,7 +20,11 @@ class Cut(Enum):
 
     BEFORE_REQUEST = auto()
     AFTER_REQUEST = auto()
+    RESET_AFTER_REQUEST = auto()
     BEFORE_ANSWER = auto()
+
+
+_AFTER_REQUEST = frozenset({Cut.AFTER_REQUEST, Cut.RESET_AFTER_REQUEST})
 
 
 class Proxy:
@@ -77,6 +83,10 @@ class Proxy:
     def cut_after_request(self) -> None:
         """Break the client's connection as soon as the server was sent the next request, whatever comes of it."""
         self._cuts.append(Cut.AFTER_REQUEST)
+
+    def reset_after_request(self) -> None:
+        """Do the same by a reset, which is what a client sees of a process that was killed."""
+        self._cuts.append(Cut.RESET_AFTER_REQUEST)
 
     def cut_before_answer(self) -> None:
         """Let the server answer the next request, and break the client's connection in place of passing it on."""
@@ -143,13 +153,19 @@ class _Link:
                     return
                 requests.write(chunk)
                 await requests.drain()
-                if self._cut is Cut.AFTER_REQUEST:
-                    self._writer.transport.abort()
+                if self._cut in _AFTER_REQUEST:
+                    self._abort()
                     return
         finally:
             # After a request that was cut off the server's side stays open, so that the server surely reads it.
-            if self._cut is not Cut.AFTER_REQUEST:
+            if self._cut not in _AFTER_REQUEST:
                 requests.close()
+
+    def _abort(self) -> None:
+        if self._cut is Cut.RESET_AFTER_REQUEST:
+            at_once = struct.pack("ii", 1, 0)
+            self._writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+        self._writer.transport.abort()
 
     async def _pass_answers(self, answers: asyncio.StreamReader) -> None:
         while chunk := await self._read(answers):

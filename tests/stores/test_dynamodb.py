@@ -206,10 +206,10 @@ async def test_every_refused_write_of_a_transaction_is_named(dynamodb_url: str) 
     async with opened(dynamodb_url) as store:
         records, token = [key(IDS) for _ in range(5)], IDS.token()
         await store.commit([Insert(record) for record in records], token)
-        writes: list[Write] = [Replace(record.but(version=at % 2 * token)) for at, record in enumerate(records)]
+        writes: list[Write] = [Replace(record.but(version=token if at > 1 else 1)) for at, record in enumerate(records)]
         with pytest.raises(WriteRefused) as refused:
             await store.commit(writes[::-1], IDS.token())
-        assert refused.value.positions == (0, 2, 4)
+        assert refused.value.positions == (3, 4)
 
 
 async def test_a_hundred_writes_are_one_commit_and_more_are_refused(dynamodb_url: str) -> None:
@@ -266,6 +266,28 @@ async def test_a_cursor_of_nobodys_is_refused(dynamodb_url: str, cursor: str) ->
             await store.page(KeyRecord, cursor, 1)
 
 
+async def test_a_page_goes_on_where_nothing_was_left(dynamodb_url: str) -> None:
+    """The service ends a page after a megabyte, also of records of another type."""
+    faults = AwsFaults(AwsFault.SMALL_PAGES, AwsFault.SHUFFLED, jitter=IDS.jitter)
+    records = [key(IDS) for _ in range(3)]
+    async with opened(dynamodb_url, faults.session()) as store:
+        await store.commit([Insert(record) for record in (*records, *(registration(IDS) for _ in range(40)))], 1)
+        page = await store.page(KeyRecord, None, 10)
+    assert {record.key for record in page.records} == {record.key for record in records}
+    assert page.cursor is None
+    assert faults.met[AwsFault.SMALL_PAGES] > 10
+
+
+async def test_all_that_is_due_is_looked_at_however_little_at_once(dynamodb_url: str) -> None:
+    """The service answers a batch in part."""
+    faults = AwsFaults(AwsFault.SMALL_PAGES, jitter=IDS.jitter)
+    records = [identity(IDS).but(due_at=WHEN) for _ in range(12)]
+    async with opened(dynamodb_url, faults.session()) as store:
+        await store.commit([Insert(record) for record in records], 1)
+        assert len(await store.due(Identity, WHEN, 100)) == 12
+    assert faults.sent["BatchGetItem"] > 3
+
+
 async def test_the_time_is_that_of_the_answer(dynamodb_url: str) -> None:
     """The service's header has seconds; the middle of one is never more than half a second off."""
     async with opened(dynamodb_url) as store:
@@ -309,7 +331,7 @@ async def test_a_lost_answer_is_unknown_and_nothing_is_sent_again(
     assert faults.met[fault] == 3
 
 
-@pytest.mark.parametrize("cut", ["cut_before_request", "cut_after_request", "cut_before_answer"])
+@pytest.mark.parametrize("cut", ["cut_before_request", "cut_after_request", "reset_after_request", "cut_before_answer"])
 async def test_a_connection_that_breaks_is_unknown(
     dynamodb_url: str, monkeypatch: pytest.MonkeyPatch, dynamodb: Emulator, cut: str
 ) -> None:
@@ -413,6 +435,17 @@ async def test_a_request_that_is_under_way_already_is_asked_after_by_its_own_tok
         found = await store.get_many([Ref(KeyRecord, record.key) for record in records])
     assert found == [record.but(version=token) for record in records]
     assert (faults.met[AwsFault.IN_PROGRESS], faults.sent["TransactWriteItems"]) == (1, 2)
+
+
+async def test_a_refusal_by_itself_is_no_refusal(dynamodb_url: str) -> None:
+    """Where the service has forgotten the token, the request that went before is what stands in the way."""
+    faults = AwsFaults(jitter=IDS.jitter)
+    records, token = (key(IDS), key(IDS)), IDS.token()
+    async with opened(dynamodb_url, faults.session()) as store:
+        faults.next("TransactWriteItems", AwsFault.IN_PROGRESS, AwsFault.FORGOTTEN)
+        with pytest.raises(CommitUnknown):
+            await store.commit([Insert(record) for record in records], token)
+    assert faults.met == {AwsFault.IN_PROGRESS: 1, AwsFault.FORGOTTEN: 1}
 
 
 async def test_what_is_always_throttled_is_given_up(dynamodb_url: str) -> None:

@@ -21,6 +21,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar, cast
 from uuid import UUID
 
+import msgspec
 from aiobotocore.session import AioSession
 
 from semel.errors import StoreRejected, StoreUnavailable
@@ -126,19 +127,24 @@ class DynamoStore:
         order = in_order(writes)
         if len(order) > _MOST_WRITES:
             raise StoreRejected(f"DynamoDB takes {_MOST_WRITES} writes in a commit at most.")
-        requests = [self._request(writes[position], token) for position in order]
-        if not requests:
+        if not order:
             return
-        fresh = 0
+        try:
+            requests = [self._request(writes[position], token) for position in order]
+            said = msgspec.json.encode(requests)
+        except UnicodeError:
+            raise StoreRejected("DynamoDB takes no text that is not Unicode.") from None
+        fresh, doubt = 0, False
         for attempt in count(1):
             try:
-                await self._commit(requests, _request_token(token, fresh))
+                await self._commit(requests, _request_token(said, fresh))
                 return
             except DRIVER_ERRORS as error:
-                # By the same token the service tells what came of a request that it is still at work on.
-                fresh += not is_in_progress(error)
+                # By the same token, and by that alone, the service tells what came of a request that it is at work on.
+                doubt |= is_in_progress(error)
+                fresh += not doubt
                 if attempt == _TRIES or not (is_retried(error) or is_in_progress(error)):
-                    raise commit_error(error, order) from None
+                    raise commit_error(error, order, doubt=doubt) from None
             await self._pause(attempt)
 
     async def due(self, kind: type[R], before: datetime, limit: int) -> list[R]:
@@ -187,10 +193,7 @@ class DynamoStore:
     def _request(self, write: Write, token: int) -> dict[str, Any]:
         """Return the parameters of a write that stands alone; a transaction takes the same."""
         record, request = write.record, {"TableName": self._table}
-        try:
-            item = as_item(record, token)
-        except UnicodeError:
-            raise StoreRejected("DynamoDB takes no text that is not Unicode.") from None
+        item = as_item(record, token)
         if not fits(item["pk"]["S"]):
             raise StoreRejected(f"DynamoDB takes no key as long as that of this {record.TYPE}.")
         if isinstance(write, Insert):
@@ -286,9 +289,12 @@ def _when(hint: Item) -> str:
     return moment
 
 
-def _request_token(token: int, attempt: int) -> str:
-    """Return the client's token of a request: the same for the same try of the same commit, and for no other."""
-    return str(UUID(bytes=blake2b(f"{token} {attempt}".encode(), digest_size=16).digest()))
+def _request_token(requests: bytes, attempt: int) -> str:
+    """Return the client's token of a request: the same for the same try of the same commit, and for no other.
+
+    What is written names the commit's own token.
+    """
+    return str(UUID(bytes=blake2b(requests, digest_size=16, salt=attempt.to_bytes(2)).digest()))
 
 
 def _portions(names: Sequence[str], size: int) -> list[Sequence[str]]:

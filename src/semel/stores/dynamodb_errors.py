@@ -113,9 +113,12 @@ def is_broken(error: Exception) -> bool:
     return _is_lost(error) and not isinstance(error, ReadTimeoutError)
 
 
-def commit_error(error: Exception, order: Sequence[int]) -> StoreError:
-    """Return what a commit came to that raised this; ``order`` has the positions of the writes by place."""
-    if _is_lost(error) or is_in_progress(error):
+def commit_error(error: Exception, order: Sequence[int], *, doubt: bool = False) -> StoreError:
+    """Return what a commit came to that raised this; ``order`` has the positions of the writes by place.
+
+    ``doubt`` says that the same request was met before: it may be what refuses this one.
+    """
+    if doubt or _is_lost(error) or is_in_progress(error):
         return CommitUnknown("DynamoDB's answer to a commit was lost.")
     if code(error) == "ConditionalCheckFailedException":
         return WriteRefused((order[0],))

@@ -78,6 +78,8 @@ class AwsFault(Enum):
     """It is done; the connection breaks before the answer."""
     IN_PROGRESS = "in progress"
     """It came twice: the first is done, and the second, which is answered, is told that another is under way."""
+    FORGOTTEN = "forgotten"
+    """It is taken for a new one, whatever token it has."""
 
 
 INVISIBLE: Final = (
@@ -160,6 +162,8 @@ class AwsFaults:
                 return request.respond({"__type": "ServiceUnavailable"}, HTTPStatus.SERVICE_UNAVAILABLE)
             case AwsFault.IN_PROGRESS:
                 return request.respond({"__type": "TransactionInProgressException"}, HTTPStatus.BAD_REQUEST)
+            case AwsFault.FORGOTTEN:
+                return await request.without("ClientRequestToken").forward()
             case AwsFault.THROTTLED:
                 return request.throttle()
             case AwsFault.BROKEN:

@@ -28,6 +28,7 @@ __all__ = [
     "Events",
     "Exists",
     "Found",
+    "FoundPage",
     "Hasher",
     "Ids",
     "Insert",
@@ -207,6 +208,16 @@ class Found(msgspec.Struct, frozen=True):
     identity_id: str
     email: str | None
     confirmed: bool = False
+    """Whether the email counts as confirmed."""
+    disabled: bool = False
+    """Whether it is kept from signing in."""
+
+
+class FoundPage(msgspec.Struct, frozen=True):
+    """Some identities in the provider's own order; ``cursor`` leads to the next page, ``None`` after the last."""
+
+    identities: tuple[Found, ...]
+    cursor: str | None
 
 
 class Verified(Enum):
@@ -270,8 +281,34 @@ class RemoteProvider(Protocol):
         """Return the identity with exactly this canonical email."""
         ...
 
+    async def update(
+        self,
+        identity_id: str,
+        *,
+        email: str | None = None,
+        password: Secret | None = None,
+        confirmed: bool | None = None,
+        disabled: bool | None = None,
+    ) -> Done | Absent | Exists | Rejected | Unknown:
+        """Change what is named of the identity that carries our id, in one request: all of it or nothing.
+
+        ``None`` leaves as it is. ``email`` is canonical, and ``Exists`` if another identity has it. A new email leaves
+        ``confirmed`` as it is, unless that is named. ``disabled`` keeps it from signing in and from refreshing, until
+        it is taken back. ``Rejected`` where the provider cannot: some take no confirmation back. After ``Unknown`` it
+        may be done later, over what was done meanwhile.
+        """
+        ...
+
     async def delete(self, provider_id: str) -> Done | Unknown:
         """Delete the identity with the provider's id; one that is not there counts as done."""
+        ...
+
+    async def page(self, cursor: str | None, limit: int) -> FoundPage | Unknown:
+        """Return the next identities, ours and others', at most ``limit`` (from 1 on); ``cursor`` is of the last page.
+
+        The listing ends, and while nothing is written every identity is met. It is no snapshot: one may be met twice,
+        and one may be missed where others come and go. Ask ``find`` before you take one for absent.
+        """
         ...
 
     async def verify_password(self, identity_id: str, email: str | None, password: Secret) -> Verified:
@@ -295,8 +332,11 @@ class Sessions(Protocol):
         """Exchange the refresh token; ``Absent`` where it is not, or no longer, good."""
         ...
 
-    async def sign_out(self, access_token: Secret) -> Done | Unknown:
-        """End the session; one that has ended counts as done."""
+    async def sign_out(self, access_token: Secret) -> Done | Absent | Unknown:
+        """End the session; one that has ended counts as done.
+
+        ``Absent``: the token is none, or has expired, so it ends nothing.
+        """
         ...
 
 

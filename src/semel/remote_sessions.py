@@ -42,8 +42,13 @@ class RemoteSessions:
         return account, said.tokens
 
     async def sign_out(self, access_token: Secret) -> None:
-        """End the session at the provider. Raises ``ProviderUnavailable``."""
+        """End the session at the provider.
+
+        Raises ``InvalidToken`` where the token ends nothing, or ``ProviderUnavailable``.
+        """
         said = await self._sessions.sign_out(access_token)
+        if isinstance(said, Absent):
+            raise InvalidToken
         if isinstance(said, Unknown):
             raise self._unavailable(said)
 

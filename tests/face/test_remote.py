@@ -105,7 +105,8 @@ class Locked:
     def __init__(self, provider: RemoteProvider) -> None:
         self.timeout = provider.timeout
         self.create, self.find, self.find_by_email = provider.create, provider.find, provider.find_by_email
-        self.delete, self.verify_password, self.close = provider.delete, provider.verify_password, provider.close
+        self.update, self.delete, self.page = provider.update, provider.delete, provider.page
+        self.verify_password, self.close = provider.verify_password, provider.close
 
 
 async def test_a_provider_need_not_sign_people_in() -> None:

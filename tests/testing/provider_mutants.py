@@ -6,11 +6,12 @@ import msgspec
 from typing_extensions import override
 
 from semel.model import Secret
-from semel.ports import Absent, Done, Exists, Found, NewIdentity, Rejected, SignedIn, Unknown, Verified
+from semel.ports import Absent, Done, Exists, Found, FoundPage, NewIdentity, Rejected, SignedIn, Unknown, Verified
 from semel.testing import FakeProvider
 from semel.testing.fake_realm import Kept
 
 Created = Done | Exists | Rejected | Unknown
+Updated = Done | Absent | Exists | Rejected | Unknown
 
 
 class ForgetsThePassword(FakeProvider):
@@ -171,6 +172,115 @@ class VerifiesByEmail(FakeProvider):
     async def verify_password(self, identity_id: str, email: str | None, password: Secret) -> Verified:
         found = await self.find_by_email(email or "")
         return await super().verify_password(found.identity_id if isinstance(found, Found) else "", email, password)
+
+
+class Updates(FakeProvider):
+    """Updates in steps, or less than it was told."""
+
+    @override
+    async def update(
+        self,
+        identity_id: str,
+        *,
+        email: str | None = None,
+        password: Secret | None = None,
+        confirmed: bool | None = None,
+        disabled: bool | None = None,
+    ) -> Updated:
+        return await self.change(identity_id, email, password, confirmed=confirmed, disabled=disabled)
+
+    async def change(
+        self, name: str, email: str | None, password: Secret | None, *, confirmed: bool | None, disabled: bool | None
+    ) -> Updated:
+        return await super().update(name, email=email, password=password, confirmed=confirmed, disabled=disabled)
+
+
+class LosesThePasswordWithTheEmail(Updates):
+    """The password is salted with the email."""
+
+    @override
+    async def change(
+        self, name: str, email: str | None, password: Secret | None, *, confirmed: bool | None, disabled: bool | None
+    ) -> Updated:
+        lost = Secret("another") if email and not password else password
+        return await super().change(name, email, lost, confirmed=confirmed, disabled=disabled)
+
+
+class SetsNoPassword(Updates):
+    """It is answered, and the old one stays."""
+
+    @override
+    async def change(
+        self, name: str, email: str | None, password: Secret | None, *, confirmed: bool | None, disabled: bool | None
+    ) -> Updated:
+        return await super().change(name, email, None, confirmed=confirmed, disabled=disabled)
+
+
+class KeepsConfirmations(Updates):
+    """A confirmation is not taken back, and nothing is said of that."""
+
+    @override
+    async def change(
+        self, name: str, email: str | None, password: Secret | None, *, confirmed: bool | None, disabled: bool | None
+    ) -> Updated:
+        return await super().change(name, email, password, confirmed=confirmed or None, disabled=disabled)
+
+
+class DisablesNobody(Updates):
+    """It is answered, and nothing comes of it."""
+
+    @override
+    async def change(
+        self, name: str, email: str | None, password: Secret | None, *, confirmed: bool | None, disabled: bool | None
+    ) -> Updated:
+        return await super().change(name, email, password, confirmed=confirmed, disabled=None)
+
+
+class UpdatesInSteps(Updates):
+    """The email is a second step."""
+
+    @override
+    async def change(
+        self, name: str, email: str | None, password: Secret | None, *, confirmed: bool | None, disabled: bool | None
+    ) -> Updated:
+        await super().change(name, None, password, confirmed=confirmed, disabled=disabled)
+        return await super().change(name, email, None, confirmed=None, disabled=None)
+
+
+class UpdatesNobody(Updates):
+    """An update of what is not there counts as done."""
+
+    @override
+    async def change(
+        self, name: str, email: str | None, password: Secret | None, *, confirmed: bool | None, disabled: bool | None
+    ) -> Updated:
+        answer = await super().change(name, email, password, confirmed=confirmed, disabled=disabled)
+        return Done() if answer == Absent() else answer
+
+
+class SkipsBetweenPages(FakeProvider):
+    """Each page begins one too late."""
+
+    @override
+    async def page(self, cursor: str | None, limit: int) -> FoundPage | Unknown:
+        return await super().page(cursor and str(int(cursor) + 1), limit)
+
+
+class BeginsAgain(FakeProvider):
+    """After the last page comes the first."""
+
+    @override
+    async def page(self, cursor: str | None, limit: int) -> FoundPage | Unknown:
+        page = await super().page(cursor, limit)
+        return page if isinstance(page, Unknown) else FoundPage(page.identities, page.cursor or "0")
+
+
+class HasItsOwnPages(FakeProvider):
+    """However few are asked for."""
+
+    @override
+    async def page(self, cursor: str | None, limit: int) -> FoundPage | Unknown:
+        return await super().page(cursor, max(limit, 50))
 
 
 class ClosesOnce(FakeProvider):

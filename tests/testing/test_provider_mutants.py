@@ -26,11 +26,21 @@ MUTANTS: list[tuple[type[FakeProvider], ProviderPromise]] = [
     (mutants.TakesNobodyForWrong, contract.a_password_is_right_wrong_or_absent),
     (mutants.TrimsPasswords, contract.a_password_is_right_wrong_or_absent),
     (mutants.VerifiesByEmail, contract.a_password_opens_only_the_identity_asked_for),
+    (mutants.LosesThePasswordWithTheEmail, contract.an_email_is_updated_alone),
+    (mutants.SetsNoPassword, contract.a_password_is_updated_alone),
+    (mutants.KeepsConfirmations, contract.a_confirmation_is_given_and_taken_back_or_refused),
+    (mutants.DisablesNobody, contract.a_disabled_identity_says_so),
+    (mutants.UpdatesInSteps, contract.an_update_to_a_taken_email_changes_nothing),
+    (mutants.UpdatesNobody, contract.an_update_of_what_is_not_there_is_absent),
+    (mutants.SkipsBetweenPages, contract.every_identity_is_met_in_pages),
+    (mutants.BeginsAgain, contract.every_identity_is_met_in_pages),
+    (mutants.HasItsOwnPages, contract.every_identity_is_met_in_pages),
     (mutants.SetsThePasswordLater, contract.a_create_whose_caller_went_away_can_be_sent_again),
     (mutants.ClosesOnce, contract.closing_a_provider_twice_is_harmless),
     (mutants.SignsAnyoneIn, contract.sign_in_gives_the_identity_and_tokens),
     (mutants.NeverSignsOut, contract.a_session_is_refreshed_until_it_ends),
     (mutants.RefreshesTheDeleted, contract.sessions_end_with_their_identity),
+    (mutants.DisablesNobody, contract.a_disabled_identity_signs_nobody_in),
 ]
 
 

@@ -20,6 +20,7 @@ from semel.ports import (
     EmbeddedProvider,
     Exists,
     Found,
+    FoundPage,
     NewIdentity,
     Page,
     Ref,
@@ -180,9 +181,28 @@ class ObservedRemoteProvider:
         """See ``RemoteProvider.find_by_email``."""
         return await self._watch("find_by_email", self._provider.find_by_email(email))
 
+    async def update(
+        self,
+        identity_id: str,
+        *,
+        email: str | None = None,
+        password: Secret | None = None,
+        confirmed: bool | None = None,
+        disabled: bool | None = None,
+    ) -> Done | Absent | Exists | Rejected | Unknown:
+        """See ``RemoteProvider.update``."""
+        call = self._provider.update(
+            identity_id, email=email, password=password, confirmed=confirmed, disabled=disabled
+        )
+        return await self._watch("update", call)
+
     async def delete(self, provider_id: str) -> Done | Unknown:
         """See ``RemoteProvider.delete``."""
         return await self._watch("delete", self._provider.delete(provider_id))
+
+    async def page(self, cursor: str | None, limit: int) -> FoundPage | Unknown:
+        """See ``RemoteProvider.page``."""
+        return await self._watch("page", self._provider.page(cursor, limit))
 
     async def verify_password(self, identity_id: str, email: str | None, password: Secret) -> Verified:
         """See ``RemoteProvider.verify_password``."""
@@ -208,7 +228,7 @@ class ObservedSignIn(ObservedRemoteProvider):
         """See ``Sessions.refresh``."""
         return await self._watch("refresh", self._sessions.refresh(refresh_token))
 
-    async def sign_out(self, access_token: Secret) -> Done | Unknown:
+    async def sign_out(self, access_token: Secret) -> Done | Absent | Unknown:
         """See ``Sessions.sign_out``."""
         return await self._watch("sign_out", self._sessions.sign_out(access_token))
 

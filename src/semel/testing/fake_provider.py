@@ -16,6 +16,7 @@ from semel.ports import (
     Done,
     Exists,
     Found,
+    FoundPage,
     NewIdentity,
     Rejected,
     SignedIn,
@@ -23,12 +24,13 @@ from semel.ports import (
     Verified,
 )
 from semel.testing.clock import VirtualClock
-from semel.testing.fake_realm import Kept, Realm, State, Variant
+from semel.testing.fake_realm import Changes, Kept, Realm, State, Variant
 from semel.testing.faults import PROVIDER_OPERATIONS, Fault, FaultPlan, Faults
 
 __all__ = ["TIMEOUT", "FakeProvider", "ProviderFace", "State", "Variant"]
 
 TIMEOUT: Final = 5.0
+_REJECTING: Final = frozenset({"create", "update"})
 
 
 class ProviderFace(ABC):
@@ -55,9 +57,28 @@ class ProviderFace(ABC):
         answer: Found | Absent | Unknown = await self.ask("find_by_email", email)
         return answer
 
+    async def update(
+        self,
+        identity_id: str,
+        *,
+        email: str | None = None,
+        password: Secret | None = None,
+        confirmed: bool | None = None,
+        disabled: bool | None = None,
+    ) -> Done | Absent | Exists | Rejected | Unknown:
+        """See ``RemoteProvider.update``."""
+        changes = Changes(email, password, confirmed, disabled)
+        answer: Done | Absent | Exists | Rejected | Unknown = await self.ask("update", identity_id, changes)
+        return answer
+
     async def delete(self, provider_id: str) -> Done | Unknown:
         """See ``RemoteProvider.delete``."""
         answer: Done | Unknown = await self.ask("delete", provider_id)
+        return answer
+
+    async def page(self, cursor: str | None, limit: int) -> FoundPage | Unknown:
+        """See ``RemoteProvider.page``."""
+        answer: FoundPage | Unknown = await self.ask("page", cursor, limit)
         return answer
 
     async def verify_password(self, identity_id: str, email: str | None, password: Secret) -> Verified:
@@ -75,9 +96,9 @@ class ProviderFace(ABC):
         answer: SignedIn | Absent | Unknown = await self.ask("refresh", refresh_token)
         return answer
 
-    async def sign_out(self, access_token: Secret) -> Done | Unknown:
+    async def sign_out(self, access_token: Secret) -> Done | Absent | Unknown:
         """See ``Sessions.sign_out``."""
-        answer: Done | Unknown = await self.ask("sign_out", access_token)
+        answer: Done | Absent | Unknown = await self.ask("sign_out", access_token)
         return answer
 
     async def close(self) -> None:  # noqa: B027 - no method to fill: there is nothing to give up
@@ -142,7 +163,7 @@ class FakeProvider(ProviderFace):
             case Fault.TWICE:
                 do()
             case Fault.REFUSE:
-                return Rejected("refused by the provider") if operation == "create" else Unknown("refused")
+                return Rejected("refused by the provider") if operation in _REJECTING else Unknown("refused")
             case Fault.SLOW:
                 await self._clock.sleep(self.timeout / 2)
             case Fault.DOWN:

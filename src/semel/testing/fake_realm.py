@@ -10,9 +10,9 @@ from typing import Final
 import msgspec
 
 from semel.model import Secret
-from semel.ports import Absent, Done, Exists, Found, NewIdentity, Rejected, SignedIn, Tokens, Verified
+from semel.ports import Absent, Done, Exists, Found, FoundPage, NewIdentity, Rejected, SignedIn, Tokens, Verified
 
-__all__ = ["Kept", "Realm", "Session", "State", "Variant"]
+__all__ = ["Changes", "Kept", "Realm", "Session", "State", "Variant"]
 
 _EXPIRES_IN: Final = 3600
 
@@ -40,6 +40,16 @@ class Kept(msgspec.Struct, frozen=True):
     digest: bytes | None
     """A fast salted hash of the password; ``None`` where there is no password."""
     full_name: str | None = None
+    disabled: bool = False
+
+
+class Changes(msgspec.Struct, frozen=True):
+    """What an update names; ``None`` leaves as it is."""
+
+    email: str | None = None
+    password: Secret | None = None
+    confirmed: bool | None = None
+    disabled: bool | None = None
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -73,7 +83,7 @@ class Realm(msgspec.Struct, frozen=True):
             return state, Exists()
         own = self.variant is Variant.OWN
         provider_id = new.id if own else f"provider-{state.made + 1}"
-        label = self._label(new)
+        label = self._label(new.id, new.email)
         after = self.plant(state, Kept(provider_id, label, new.email, new.confirmed, None, new.full_name), new.password)
         return after, Done(None if own else provider_id)
 
@@ -97,6 +107,31 @@ class Realm(msgspec.Struct, frozen=True):
         """Return all identities, as the port shows them."""
         return tuple(self._found(kept) for kept in state.identities)
 
+    def update(self, state: State, identity_id: str, to: Changes) -> tuple[State, Done | Absent | Exists]:
+        """See ``RemoteProvider.update``. A marker is signed anew: it covers the email."""
+        kept = self._ours(state, identity_id)
+        if kept is None:
+            return state, Absent()
+        if to.email is not None and _with_email(state, to.email) not in {None, kept}:
+            return state, Exists()
+        email = kept.email if to.email is None else to.email
+        changed = msgspec.structs.replace(
+            kept,
+            email=email,
+            label=kept.label and self._label(identity_id, email),
+            digest=kept.digest if to.password is None else _password_digest(kept.provider_id, to.password),
+            confirmed=kept.confirmed if to.confirmed is None else to.confirmed,
+            disabled=kept.disabled if to.disabled is None else to.disabled,
+        )
+        identities = tuple(changed if one is kept else one for one in state.identities)
+        return msgspec.structs.replace(state, identities=identities), Done()
+
+    def page(self, state: State, cursor: str | None, limit: int) -> tuple[State, FoundPage]:
+        """See ``RemoteProvider.page``, in the order in which they were made."""
+        first = int(cursor or 0)
+        rest = self.everybody(state)[first:]
+        return state, FoundPage(rest[:limit], str(first + limit) if len(rest) > limit else None)
+
     def delete(self, state: State, provider_id: str) -> tuple[State, Done]:
         """See ``RemoteProvider.delete``; its sessions end with it."""
         identities = tuple(kept for kept in state.identities if kept.provider_id != provider_id)
@@ -116,7 +151,7 @@ class Realm(msgspec.Struct, frozen=True):
     def sign_in(self, state: State, email: str, password: Secret) -> tuple[State, SignedIn | Absent]:
         """See ``Sessions.sign_in``."""
         kept = _with_email(state, email)
-        if kept is None or not _opens(kept, password):
+        if kept is None or kept.disabled or not _opens(kept, password):
             return state, Absent()
         return self._session(state, kept)
 
@@ -124,7 +159,7 @@ class Realm(msgspec.Struct, frozen=True):
         """See ``Sessions.refresh``. The old tokens are worth nothing from then on."""
         old = next((each for each in state.sessions if each.refresh == _token_digest(refresh_token)), None)
         kept = next((each for each in state.identities if old and each.provider_id == old.provider_id), None)
-        if old is None or kept is None:
+        if old is None or kept is None or kept.disabled:
             return state, Absent()
         return self._session(_without(state, old), kept)
 
@@ -137,10 +172,10 @@ class Realm(msgspec.Struct, frozen=True):
         same_email = new.email is not None and _with_email(state, new.email) is not None
         return same_email or (self.variant is not Variant.MARKER and self._ours(state, new.id) is not None)
 
-    def _label(self, new: NewIdentity) -> str | None:
+    def _label(self, identity_id: str, email: str | None) -> str | None:
         if self.variant is Variant.MARKER:
-            return f"{new.id}.{self._sign(f'{new.id} {new.email}')}"
-        return new.id if self.variant is Variant.NAMED else None
+            return f"{identity_id}.{self._sign(f'{identity_id} {email}')}"
+        return identity_id if self.variant is Variant.NAMED else None
 
     def _ours(self, state: State, identity_id: str) -> Kept | None:
         return next((kept for kept in state.identities if self._identity_id(kept) == identity_id), None)
@@ -156,7 +191,7 @@ class Realm(msgspec.Struct, frozen=True):
         return identity_id if genuine else kept.provider_id
 
     def _found(self, kept: Kept) -> Found:
-        return Found(kept.provider_id, self._identity_id(kept), kept.email, kept.confirmed)
+        return Found(kept.provider_id, self._identity_id(kept), kept.email, kept.confirmed, kept.disabled)
 
     def _session(self, state: State, kept: Kept) -> tuple[State, SignedIn]:
         tokens = Tokens(self._sign(f"access {state.made}"), self._sign(f"refresh {state.made}"), _EXPIRES_IN)

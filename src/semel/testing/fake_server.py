@@ -21,9 +21,10 @@ from typing_extensions import override
 
 from semel.errors import ConfigurationInvalid
 from semel.model import Secret
-from semel.ports import Absent, Done, Exists, Found, NewIdentity, Rejected, SignedIn, Unknown, Verified
+from semel.ports import Absent, Done, Exists, Found, FoundPage, NewIdentity, Rejected, SignedIn, Unknown, Verified
 from semel.system import SystemClock
 from semel.testing.fake_provider import TIMEOUT, FakeProvider, ProviderFace, Variant
+from semel.testing.fake_realm import Changes
 from semel.testing.faults import PROVIDER_OPERATIONS, Fault, FaultPlan
 
 __all__ = ["SCHEME", "FakeProviderClient", "FakeProviderServer", "RemoteFaults"]
@@ -35,7 +36,9 @@ _ARGUMENTS: Final[Mapping[str, Any]] = {
     "create": tuple[NewIdentity],
     "find": tuple[str],
     "find_by_email": tuple[str],
+    "update": tuple[str, Changes],
     "delete": tuple[str],
+    "page": tuple[str | None, int],
     "verify_password": tuple[str, str | None, Secret],
     "sign_in": tuple[str, Secret],
     "refresh": tuple[Secret],
@@ -46,7 +49,7 @@ _ARGUMENTS: Final[Mapping[str, Any]] = {
     "plan.land": tuple[()],
     "plan.calls": tuple[()],
 }
-_KINDS: Final = (Absent, Done, Exists, Found, Rejected, SignedIn, Verified, dict, type(None))
+_KINDS: Final = (Absent, Done, Exists, Found, FoundPage, Rejected, SignedIn, Verified, dict, type(None))
 _ANSWERS: Final[Mapping[str, Any]] = {kind.__name__: kind for kind in _KINDS}
 _REFUSED: Final = "refused"
 

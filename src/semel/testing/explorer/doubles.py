@@ -63,7 +63,7 @@ class ProviderService(Service):
     It is a ``FakeProvider``, or another kind of it.
     """
 
-    effects: ClassVar[frozenset[str]] = frozenset({"create", "delete"})
+    effects: ClassVar[frozenset[str]] = frozenset({"create", "update", "delete"})
 
     def __init__(
         self,

@@ -14,6 +14,11 @@ ROOT = Path(__file__).parent.parent
 # Where a module needs an extra. All others are the core's, and import without any.
 EXTRA_OF = {
     "semel.http": "server",
+    "semel.providers.supabase": "supabase",
+    "semel.providers.supabase_admin": "supabase",
+    "semel.providers.supabase_answers": "supabase",
+    "semel.providers.supabase_grants": "supabase",
+    "semel.providers.supabase_http": "supabase",
     "semel.stores.dynamodb": "dynamodb",
     "semel.stores.dynamodb_connect": "dynamodb",
     "semel.stores.dynamodb_errors": "dynamodb",
@@ -46,15 +51,16 @@ class Promise:
 
 
 PROMISES = [
-    Promise("semel", absent=frozenset({"fastapi", "uvicorn", "asyncpg", "aiobotocore", "azure"})),
+    Promise("semel", absent=frozenset({"fastapi", "uvicorn", "asyncpg", "aiobotocore", "azure", "httpx"})),
     Promise("semel[server]", frozenset({"server"}), frozenset({"fastapi", "uvicorn"}), frozenset({"asyncpg"})),
     Promise("semel[postgres]", frozenset({"postgres"}), frozenset({"asyncpg"}), frozenset({"fastapi", "uvicorn"})),
     Promise("semel[dynamodb]", frozenset({"dynamodb"}), frozenset({"aiobotocore"}), frozenset({"fastapi", "asyncpg"})),
     Promise("semel[azure]", frozenset({"azure"}), frozenset({"azure", "aiohttp"}), frozenset({"fastapi", "asyncpg"})),
+    Promise("semel[supabase]", frozenset({"supabase"}), frozenset({"httpx"}), frozenset({"fastapi", "asyncpg"})),
     Promise(
         "semel[all]",
-        frozenset({"server", "postgres", "azure", "dynamodb"}),
-        frozenset({"fastapi", "uvicorn", "asyncpg", "aiobotocore", "azure"}),
+        frozenset({"server", "postgres", "azure", "dynamodb", "supabase"}),
+        frozenset({"fastapi", "uvicorn", "asyncpg", "aiobotocore", "azure", "httpx"}),
     ),
 ]
 

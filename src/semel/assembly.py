@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from semel.config import Settings, scheme, variable
+from semel.config import SUPABASE_OPTIONS, Settings, named, scheme, variable
 from semel.errors import ConfigurationInvalid
 from semel.keys import Keys, Purpose
 from semel.model import SessionFamily
@@ -137,18 +137,29 @@ async def open_store(url: str, given: Given) -> Store:
 async def _provider(settings: Settings, given: Given, closing: AsyncExitStack) -> EmbeddedProvider | RemoteProvider:
     if given.provider is not None:
         return given.provider
-    url = settings.provider_url.get_secret_value()
-    match scheme(url):
-        case "embedded":
-            hasher = Argon2Hasher(settings.argon2_options())
-            closing.callback(hasher.close)
-            return EmbeddedPasswords(hasher)
-        case _:
-            from semel.testing.fake_server import FakeProviderClient  # noqa: PLC0415 - for tests and development
+    if scheme(settings.provider_url.get_secret_value()) == "embedded":
+        hasher = Argon2Hasher(settings.argon2_options())
+        closing.callback(hasher.close)
+        return EmbeddedPasswords(hasher)
+    provider = await _remote(settings, given)
+    closing.push_async_callback(provider.close)
+    return provider
 
-            provider = FakeProviderClient(url, settings.provider_timeout_seconds)
-            closing.push_async_callback(provider.close)
-            return provider
+
+async def _remote(settings: Settings, given: Given) -> RemoteProvider:
+    url = settings.provider_url.get_secret_value()
+    if scheme(url) == "fake+tcp":
+        from semel.testing.fake_server import FakeProviderClient  # noqa: PLC0415 - for tests and development
+
+        return FakeProviderClient(url, settings.provider_timeout_seconds)
+    try:
+        from semel.providers.supabase import open_supabase  # noqa: PLC0415
+    except ModuleNotFoundError:
+        raise ConfigurationInvalid("Supabase needs an HTTP client: install semel[supabase]") from None
+    try:
+        return await open_supabase(settings.supabase_options(), given.clock)
+    except ConfigurationInvalid as error:
+        raise named(error, SUPABASE_OPTIONS) from None
 
 
 def _sessions(settings: Settings, engine: Engine, keys: Keys) -> SessionKeeper | RemoteSessions | None:

@@ -27,10 +27,11 @@ from semel.intents import Policy
 from semel.keys import KeyOptions
 from semel.model import Secret
 from semel.protocol.options import Options
+from semel.providers.supabase_options import SupabaseOptions
 from semel.sessions import SessionOptions
 from semel.system import Argon2Options
 
-__all__ = ["PREFIX", "Settings", "scheme", "variable"]
+__all__ = ["PREFIX", "SUPABASE_OPTIONS", "Settings", "named", "scheme", "variable"]
 
 T = TypeVar("T")
 
@@ -53,7 +54,7 @@ _SCHEMES: Final = {
         "azure-tables",
         "memory",
     ),
-    "provider_url": ("embedded", "fake+tcp"),
+    "provider_url": ("embedded", "supabase+https", "supabase+http", "fake+tcp"),
 }
 """What a URL may begin with, the usual ones first."""
 
@@ -79,6 +80,15 @@ _ARGON2_OPTIONS: Final = {
     "queue": "argon2_queue",
 }
 _KEY_OPTIONS: Final = {"secret_key": "secret_key", "rotate_after": "key_rotation_days"}
+SUPABASE_OPTIONS: Final = {
+    "url": "provider_url",
+    "service_key": "supabase_service_key",
+    "anon_key": "supabase_anon_key",
+    "timeout": "provider_timeout_seconds",
+    "connections": "provider_connections",
+    "queue": "provider_queue",
+    "confirm_emails": "supabase_confirm_emails",
+}
 _SESSION_OPTIONS: Final = {
     "access_lifetime": "access_token_seconds",
     "lifetime": "session_days",
@@ -142,7 +152,20 @@ class Settings(BaseSettings):
     ?schema=name (semel), ?pool_size=number (10), and ?pooler=transaction behind PgBouncer or Supabase's pooler in
     transaction mode."""
     provider_url: SecretStr = SecretStr("embedded:")
-    """The identity provider: embedded: keeps identities in the store itself."""
+    """The identity provider: embedded: keeps identities in the store itself; supabase+https://project.supabase.co is
+    Supabase Auth (supabase+http: for development)."""
+    supabase_service_key: SecretStr | None = None
+    """The service_role or secret key of the Supabase project, for its admin API. Keep it on servers: it may do
+    everything."""
+    supabase_anon_key: SecretStr | None = None
+    """The anon or publishable key of the Supabase project: people sign in with it."""
+    supabase_confirm_emails: bool = False
+    """Whether Supabase takes emails for confirmed that nobody has proved. Without it nobody signs in before Supabase's
+    own confirmation."""
+    provider_connections: Count = 64
+    """How many requests to a remote identity provider a process has under way at once."""
+    provider_queue: Annotated[int, Field(ge=0)] = 256
+    """How many more may wait for their turn; whoever comes beyond is answered 503 at once."""
     secret_key: SecretStr | None = None
     """Wraps the signing keys in the store, and is never stored itself. At least 32 random characters, the same for all
     servers of one store. Without it whoever reads the store can sign tokens."""
@@ -267,6 +290,8 @@ class Settings(BaseSettings):
         self.session_options()
         self.argon2_options()
         self.key_options()
+        if self.provider_url.get_secret_value().lower().startswith("supabase"):
+            self.supabase_options()
         if self.key_options().rotate_after <= self.session_options().access_lifetime + self.options().skew:
             rule = f"must exceed {variable('access_token_seconds')} and {variable('skew_seconds')}"
             raise ConfigurationInvalid(f"{variable('key_rotation_days')} {rule}")
@@ -289,11 +314,18 @@ class Settings(BaseSettings):
         """Return what a password hash costs."""
         return self._made(Argon2Options, _ARGON2_OPTIONS)
 
+    def supabase_options(self) -> SupabaseOptions:
+        """Return how a Supabase project is reached. Raises ``ConfigurationInvalid`` where a key is missing."""
+        for field in ("supabase_service_key", "supabase_anon_key"):
+            if getattr(self, field) is None:
+                raise ConfigurationInvalid(f"{variable(field)} is missing: copy it from the project's API settings")
+        return self._made(SupabaseOptions, SUPABASE_OPTIONS)
+
     def _made(self, kind: type[T], names: Mapping[str, str]) -> T:
         try:
             return kind(**{name: _value(self, field) for name, field in names.items()})
         except ConfigurationInvalid as error:
-            raise ConfigurationInvalid(_with_variables(error.detail, names)) from None
+            raise named(error, names) from None
 
     def policy(self) -> Policy:
         """Return what an account may be made of."""
@@ -313,9 +345,10 @@ def _value(settings: Settings, field: str) -> Any:  # noqa: ANN401 - the options
     return value * _DAY if field.endswith("_days") else value
 
 
-def _with_variables(rule: str, names: Mapping[str, str]) -> str:
-    """Say a rule of the options with the variables' names."""
-    return re.sub(rf"\b({'|'.join(names)})\b", lambda found: variable(names[found[0]]), rule)
+def named(error: ConfigurationInvalid, names: Mapping[str, str]) -> ConfigurationInvalid:
+    """Say what is wrong with options, by their names, with the names of the variables."""
+    rule = re.sub(rf"\b({'|'.join(names)})\b", lambda found: variable(names[found[0]]), error.detail)
+    return ConfigurationInvalid(rule)
 
 
 def _one_line(error: ValidationError) -> str:

@@ -1,0 +1,158 @@
+"""Supabase Auth (GoTrue) as a remote identity provider; the sessions are its own.
+
+The server takes our id as its own. What it answers is taken by its error codes, never by their text. Its API is told at
+https://supabase.com/docs/reference/api, and more truly by its source at https://github.com/supabase/auth.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from http import HTTPStatus
+from typing import Final
+
+import httpx
+
+from semel.errors import ConfigurationInvalid
+from semel.model import Secret
+from semel.ports import (
+    Absent,
+    Clock,
+    Done,
+    Exists,
+    Found,
+    FoundPage,
+    NewIdentity,
+    Rejected,
+    SignedIn,
+    Unknown,
+    Verified,
+)
+from semel.providers import supabase_answers as answers
+from semel.providers.supabase_admin import AdminUsers, change
+from semel.providers.supabase_grants import Grants
+from semel.providers.supabase_http import Answer, AuthHttp, Limits, Request
+from semel.providers.supabase_options import SupabaseOptions
+
+__all__ = ["SupabaseProvider", "open_supabase"]
+
+_PROBES: Final = Request("GET", "/admin/users", {"page": "1", "per_page": "1"}), Request("GET", "/settings")
+
+
+class SupabaseProvider:
+    """A remote provider (``ports.RemoteProvider``, ``ports.Sessions``): a Supabase project.
+
+    No confirmation of an email is taken back. A password has at most 72 bytes.
+    """
+
+    def __init__(self, options: SupabaseOptions, clock: Clock) -> None:
+        self.timeout = options.timeout
+        limits = Limits(_trust(options.base), options.timeout, options.connections, options.queue)
+        try:
+            self._service = AuthHttp(options.base, options.service_key, "service key", limits, clock)
+            self._anon = AuthHttp(options.base, options.anon_key, "anon key", limits, clock)
+        except httpx.InvalidURL:
+            raise ConfigurationInvalid("url has a host or a port that is none") from None
+        self._users = AdminUsers(self._service, clock, confirm=options.confirm_emails)
+        self._grants = Grants(self._anon, clock)
+
+    async def create(self, identity: NewIdentity) -> Done | Exists | Rejected | Unknown:
+        """See ``RemoteProvider.create``."""
+        return answers.too_long(identity.password) or await self._users.create(identity, self._deadline())
+
+    async def find(self, identity_id: str) -> Found | Absent | Unknown:
+        """See ``RemoteProvider.find``. One that was deleted softly is found without an email, and disabled."""
+        return await self._users.find(identity_id, self._deadline())
+
+    async def find_by_email(self, email: str) -> Found | Absent | Unknown:
+        """See ``RemoteProvider.find_by_email``."""
+        return await self._users.find_by_email(email, self._deadline())
+
+    async def update(
+        self,
+        identity_id: str,
+        *,
+        email: str | None = None,
+        password: Secret | None = None,
+        confirmed: bool | None = None,
+        disabled: bool | None = None,
+    ) -> Done | Absent | Exists | Rejected | Unknown:
+        """See ``RemoteProvider.update``. A new password ends the identity's sessions."""
+        if confirmed is False:
+            return Rejected("The identity provider takes no confirmation back")
+        wanted = change(email, password, confirmed=confirmed, disabled=disabled)
+        return answers.too_long(password) or await self._users.update(identity_id, wanted, self._deadline())
+
+    async def delete(self, provider_id: str) -> Done | Unknown:
+        """See ``RemoteProvider.delete``."""
+        return await self._users.delete(provider_id, self._deadline())
+
+    async def page(self, cursor: str | None, limit: int) -> FoundPage | Unknown:
+        """See ``RemoteProvider.page``. Of several made in one microsecond the server may list one twice, one never."""
+        return await self._users.page(cursor, limit, self._deadline())
+
+    async def verify_password(self, identity_id: str, email: str | None, password: Secret) -> Verified:  # noqa: ARG002 - the server knows the email
+        """See ``RemoteProvider.verify_password``. Of who is disabled it is unknown: the server does not look."""
+        deadline = self._deadline()
+        found = await self._users.find(identity_id, deadline)
+        if not isinstance(found, Found):
+            return Verified.ABSENT if isinstance(found, Absent) else Verified.UNKNOWN
+        if found.email is None:
+            return Verified.WRONG
+        return await self._grants.verify(identity_id, found.email, password, deadline)
+
+    async def sign_in(self, email: str, password: Secret) -> SignedIn | Absent | Unknown:
+        """See ``Sessions.sign_in``. ``Absent`` also while the email is not confirmed."""
+        return await self._grants.sign_in(email, password, self._deadline())
+
+    async def refresh(self, refresh_token: Secret) -> SignedIn | Absent | Unknown:
+        """See ``Sessions.refresh``."""
+        return await self._grants.refresh(refresh_token, self._deadline())
+
+    async def sign_out(self, access_token: Secret) -> Done | Absent | Unknown:
+        """See ``Sessions.sign_out``."""
+        return await self._grants.sign_out(access_token, self._deadline())
+
+    async def close(self) -> None:
+        """See ``RemoteProvider.close``."""
+        await self._service.close()
+        await self._anon.close()
+
+    async def check(self) -> None:
+        """Ask once with each key. Raises ``ConfigurationInvalid`` where a key or the address is surely wrong.
+
+        A server that does not answer is none of that: it may come.
+        """
+        for http, probe in zip((self._service, self._anon), _PROBES, strict=True):
+            answer = await http.send(probe, self._deadline())
+            if isinstance(answer, Answer):
+                _check(answer, http.name.replace(" ", "_"))
+
+    def _deadline(self) -> float:
+        return asyncio.get_running_loop().time() + self.timeout
+
+
+def _trust(base: str) -> ssl.SSLContext:
+    """Return which certificates count: of a server without TLS none, which costs a fifth of a second less."""
+    if base.lower().startswith("https:"):
+        return httpx.create_ssl_context()
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+async def open_supabase(options: SupabaseOptions, clock: Clock) -> SupabaseProvider:
+    """Return a provider whose keys the server takes, if it answers. Raises ``ConfigurationInvalid``."""
+    provider = SupabaseProvider(options, clock)
+    try:
+        await provider.check()
+    except BaseException:
+        await provider.close()
+        raise
+    return provider
+
+
+def _check(answer: Answer, key: str) -> None:
+    if answer.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        raise ConfigurationInvalid(f"{key} is refused by the identity provider: copy it anew from the project's page")
+    elsewhere = answer.status == HTTPStatus.OK and not isinstance(answer.body, dict)
+    if elsewhere or answer.status == HTTPStatus.NOT_FOUND:
+        raise ConfigurationInvalid("url leads to no Supabase Auth server: there is none at its /auth/v1")

@@ -5,7 +5,19 @@ from __future__ import annotations
 import pytest
 
 from semel.model import Secret
-from semel.ports import Absent, Done, Exists, Found, NewIdentity, Rejected, RemoteProvider, Sessions, SignedIn, Unknown
+from semel.ports import (
+    Absent,
+    Done,
+    Exists,
+    Found,
+    NewIdentity,
+    Rejected,
+    RemoteProvider,
+    Sessions,
+    SignedIn,
+    Unknown,
+    Verified,
+)
 from semel.testing.provider_contract import PROVIDER_CONTRACT, SESSIONS_CONTRACT, ProviderBench, ProviderPromise
 from tests.providers.gotrue import ANON_KEY, SERVICE_KEY, GoTrue, problem
 from tests.providers.supabase_parts import served
@@ -93,6 +105,17 @@ async def test_a_password_that_bcrypt_cuts_is_refused_unasked() -> None:
         assert await provider.create(NewIdentity(EVE.id, EVE.email, Secret("x" * 72), confirmed=True)) == Done()
 
 
+@pytest.mark.parametrize("name", ["", ".", "..", "%2e%2e", "ada", ADA.id.upper(), f"{ADA.id}/factors", f"{ADA.id}?x=y"])
+async def test_what_is_no_id_is_asked_of_nobody(name: str) -> None:
+    """In the path it would lead elsewhere: to everybody, or to what is another's."""
+    async with served(GoTrue()) as (provider, server):
+        assert await provider.find(name) == Absent()
+        assert await provider.update(name, disabled=True) == Absent()
+        assert await provider.delete(name) == Done()
+        assert await provider.find_by_email("") == Absent()
+        assert server.asked == []
+
+
 async def test_a_user_that_was_made_though_the_answer_is_500_exists() -> None:
     """The database's answer to the commit was lost: the look finds it, so it is settled by identity."""
     gotrue = GoTrue()
@@ -169,13 +192,43 @@ async def test_absence_is_told_of_a_whole_list_alone() -> None:
         assert isinstance(await provider.find_by_email(ADA.email or ""), Unknown)
 
 
+async def test_an_update_that_fails_over_its_own_email_is_unknown() -> None:
+    """It is nobody else's, so it is not that."""
+    gotrue = GoTrue()
+
+    async def fails(asked: Asked) -> Reply | None:
+        return (
+            problem(500, "unexpected_failure", "Error updating user") if asked.method == "PUT" else await gotrue(asked)
+        )
+
+    async with served(fails) as (provider, _):
+        await provider.create(ADA)
+        assert isinstance(await provider.update(ADA.id, email=ADA.email, disabled=True), Unknown)
+
+
+async def test_a_password_is_of_the_identity_that_it_opens() -> None:
+    """An email that has just gone to somebody else leads a sign-in to them: the session is theirs, and ended."""
+    gotrue = GoTrue()
+
+    async def moves(asked: Asked) -> Reply | None:
+        if asked.path.endswith("/token"):
+            await gotrue.provider.delete(ADA.id)
+            await gotrue.provider.create(NewIdentity(EVE.id, ADA.email, ADA.password, confirmed=True))
+        return await gotrue(asked)
+
+    async with served(moves) as (provider, server):
+        await provider.create(ADA)
+        assert await provider.verify_password(ADA.id, ADA.email, Secret("Enchantress of N")) is Verified.WRONG
+        assert server.asked[-1].path.endswith("/logout")
+
+
 async def test_who_is_banned_is_neither_signed_in_nor_judged() -> None:
     """The server does not look at the password, so nothing is known of it."""
     async with served(GoTrue()) as (provider, _):
         await provider.create(ADA)
         await provider.update(ADA.id, disabled=True)
         assert await provider.sign_in(ADA.email or "", Secret("Enchantress of N")) == Absent()
-        assert (await provider.verify_password(ADA.id, ADA.email, Secret("wrong"))).value == "unknown"
+        assert await provider.verify_password(ADA.id, ADA.email, Secret("wrong")) is Verified.UNKNOWN
 
 
 @pytest.mark.parametrize("token", ["", "two words", "a\r\nX: y", "naïve", "genuine.but.unknown"])

@@ -179,6 +179,26 @@ async def test_nobody_at_the_address_is_unknown(call: Call) -> None:
         assert says_nothing(await call(provider))
 
 
+async def test_an_answer_that_trickles_in_is_unknown_after_the_time_out() -> None:
+    """Each byte comes in time, and all of them would not. The connection is given up then."""
+    given_up = asyncio.Event()
+
+    async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100000000\r\n\r\n")
+        while not writer.is_closing():
+            writer.write(b" ")
+            await asyncio.sleep(0.01)
+        writer.close()
+        given_up.set()
+
+    server = await asyncio.start_server(trickle, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, served(GoTrue(), url=Secret(f"supabase+http://127.0.0.1:{port}"), timeout=0.2) as (provider, _):
+        assert isinstance(await provider.find(ID), Unknown)
+        await given_up.wait()
+
+
 async def test_a_sign_out_that_fails_takes_no_right_password_back() -> None:
     """The session that the check opened may stay: nobody has its tokens."""
     gotrue = GoTrue()
@@ -239,10 +259,10 @@ async def test_nothing_secret_shows(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     outcomes: list[object] = []
     gotrue = GoTrue()
-    for reply in (None, *SAY_NOTHING.values()):
+    for reply in SAY_NOTHING.values():
 
-        async def answering(asked: Asked, reply: Reply | None = reply) -> Reply | None:
-            return reply or await gotrue(asked)
+        async def answering(_: Asked, reply: Reply | None = reply) -> Reply | None:
+            return reply
 
         async with served(answering) as (provider, _):
             outcomes += [await call(provider) for call in CALLS.values()]

@@ -4,10 +4,10 @@ BIN := .venv/bin
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-run run services test test-full check bench lock clean
+.PHONY: help setup setup-run run services test test-full test-provider check bench lock clean
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## make .venv and install everything that is locked
 	@scripts/setup dev
@@ -32,6 +32,9 @@ test: services ## run every test (JOBS=2 at a time)
 
 test-full: export SEMEL_TEST_SCALE = full
 test-full: test ## run every test with the large counts
+
+test-provider: setup ## run the provider contract on a provider of yours (docs/how-to/supabase.md)
+	@$(BIN)/python -m pytest --quiet tests/providers/yours.py
 
 check: setup ## lint, format, types, layers
 	@$(BIN)/ruff check

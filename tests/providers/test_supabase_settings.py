@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
+import os
+import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +23,7 @@ from tests.providers.web import Asked, Reply, WebServer
 EMAIL = "ada@gmail.com"
 PASSWORD = "Enchantress of Numbers"
 HUSH = "hush-hush-hush"
+ROOT = Path(__file__).parents[2]
 
 
 def settings(url: str, **changes: object) -> Settings:
@@ -147,3 +152,21 @@ async def test_a_server_in_trouble_stops_no_start(reply: Reply | None) -> None:
 
     async with WebServer(answering) as server:
         await (await open_supabase(options(server), SystemClock())).close()
+
+
+async def test_the_contract_runs_on_a_provider_of_yours(server: WebServer) -> None:
+    """As `make test-provider` does; it leaves nothing behind."""
+    named = {
+        "SEMEL_TEST_PROVIDER_URL": f"supabase+{server.url}",
+        "SEMEL_TEST_SUPABASE_SERVICE_KEY": SERVICE_KEY,
+        "SEMEL_TEST_SUPABASE_ANON_KEY": ANON_KEY,
+    }
+    command = sys.executable, "-m", "pytest", "--quiet", "-p", "no:cacheprovider", "tests/providers/yours.py"
+    process = await asyncio.create_subprocess_exec(
+        *command, env={**os.environ, **named}, cwd=ROOT, stdout=asyncio.subprocess.PIPE
+    )
+    said, _ = await process.communicate()
+    assert process.returncode == 0, said.decode()
+    assert len(server.asked) > 100
+    assert isinstance(server.answering, GoTrue)
+    assert server.answering.provider.everybody() == ()

@@ -13,6 +13,7 @@ import msgspec
 
 from semel import canonical
 from semel.assembly import Given, Parts, assembled, check_also
+from semel.checking import EmailCheck, check_email
 from semel.config import Settings
 from semel.deletion import delete_account
 from semel.errors import ConfigurationInvalid, FieldError, InvalidInput, NotFound, StoreError
@@ -201,6 +202,14 @@ class Semel:
         name = canonical.email(email, allow_special_use=True).name
         identifier = _found(await self._engine.store.get(Identifier, name), "account with this email")
         return await self.account(identifier.account_id or "")
+
+    async def check(self, email: str) -> EmailCheck:
+        """Say what there is under an email, in the store and at the identity provider.
+
+        Raises ``InvalidInput``, ``ProviderUnavailable`` or a ``StoreError``.
+        """
+        _check_texts({"email": email})
+        return await check_email(self._engine, canonical.email(email, allow_special_use=True).name)
 
     async def accounts(self, cursor: str | None = None, limit: int = 100) -> AccountPage:
         """Return accounts page by page, 1 to 1000 at a time.

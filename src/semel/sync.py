@@ -127,6 +127,7 @@ class Semel:
     current_account = _blocking(face.Semel.current_account)
     account = _blocking(face.Semel.account)
     account_by_email = _blocking(face.Semel.account_by_email)
+    check = _blocking(face.Semel.check)
     accounts = _blocking(face.Semel.accounts)
     delete_account = _blocking(face.Semel.delete_account)
     registration = _blocking(face.Semel.registration)

@@ -128,6 +128,20 @@ def test_users_are_listed_page_by_page(run: Run, account: Account) -> None:
     assert [one["id"] in page.out for one in rest["accounts"]] == [False]
 
 
+def test_an_email_is_checked(run: Run, account: Account) -> None:
+    """Complete, in any spelling; or not, with what to do and the code for a finding."""
+    complete, free = run("check", EMAIL.upper(), "--json"), run("check", "grace@gmail.com")
+    assert (complete.code, free.code, free.err) == (0, 1, "")
+    shown = complete.json
+    assert (shown["state"], shown["account_id"], shown["registration"]) == (
+        "complete",
+        account.id,
+        account.registration,
+    )
+    assert shown["next"] == "Nothing to do."
+    assert "a sign-up will have it" in free.out
+
+
 def test_a_registration_is_shown(run: Run, account: Account) -> None:
     """By the id that errors and log lines name."""
     shown = run("registration", "show", account.registration, "--json").json

@@ -47,6 +47,7 @@ def common(
 app.command()(serve)
 app.command()(operations.migrate)
 app.command()(operations.upkeep)
+app.command()(records.check)
 app.command()(operations.config)
 app.command()(explore)
 app.add_typer(records.user, name="user")

@@ -7,11 +7,13 @@ from typing import Annotated, Any, Final
 import msgspec
 import typer
 
+from semel.checking import EmailState
+from semel.cli.exits import Exit
 from semel.cli.opened import ask
 from semel.cli.output import AsJson, print_json, print_lines, print_pairs, print_table
 from semel.model import Account, Identity, Registration
 
-__all__ = ["registration", "removal", "user"]
+__all__ = ["check", "registration", "removal", "user"]
 
 user = typer.Typer(no_args_is_help=True, help="Accounts.")
 registration = typer.Typer(no_args_is_help=True, help="Registrations: what became of each request.")
@@ -76,6 +78,15 @@ def user_show(email: Annotated[str, typer.Argument(help="In any spelling.")], *,
         print_json(shown)
     else:
         print_pairs(shown | {"attributes": bytes(shown["attributes"]).decode()})
+
+
+def check(email: Annotated[str, typer.Argument(help="In any spelling.")], *, as_json: AsJson = False) -> None:
+    """Say what there is under an email, at the provider too, and what to do. Exits with 1 unless it is complete."""
+    found = ask(lambda semel: semel.check(email))
+    shown = msgspec.structs.asdict(found) | {"next": found.next}
+    (print_json if as_json else print_pairs)(shown)
+    if found.state is not EmailState.COMPLETE:
+        raise typer.Exit(Exit.FINDING)
 
 
 @user.command("list")

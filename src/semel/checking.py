@@ -1,0 +1,100 @@
+"""What there is under an email, in the store and at the provider, and what to do about it. Nothing is changed."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from semel.errors import ProviderUnavailable
+from semel.model import Account, Identifier, Identity, Name
+from semel.ports import Absent, Found, Ref, Unknown
+from semel.protocol.engine import Engine
+from semel.states import IdentityState
+
+__all__ = ["EmailCheck", "EmailState", "check_email"]
+
+
+class EmailState(StrEnum):
+    """What an email can come to; the two halves are the account and the identity."""
+
+    COMPLETE = "complete"
+    """An account owns it, and its identity is there."""
+    NOTHING = "nothing"
+    """Neither half is there: it is free."""
+    IDENTITY_ONLY = "identity_only"
+    """The provider has an identity that no account goes with: somebody else's, or one whose account is gone."""
+    ACCOUNT_ONLY = "account_only"
+    """An account owns it, and its identity is gone."""
+    IN_FLIGHT = "in_flight"
+    """A registration holds it."""
+    REMOVAL_DUE = "removal_due"
+    """The provider has an identity of a registration that failed; upkeep will delete it."""
+
+
+_NEXT = {
+    EmailState.COMPLETE: "Nothing to do.",
+    EmailState.NOTHING: "Nothing to do: a sign-up will have it.",
+    EmailState.IDENTITY_ONLY: "Who signs in with its password is given an account. If it is nobody's, delete it at the "
+    "identity provider; then a sign-up will have the email.",
+    EmailState.ACCOUNT_ONLY: "Nobody can sign in. Delete the account; then a sign-up will have the email.",
+    EmailState.IN_FLIGHT: "Wait: its request ends, or upkeep ends it. `semel registration show` says when.",
+    EmailState.REMOVAL_DUE: "Wait for upkeep, or run `semel upkeep --once`. `semel removal list` says when it looks.",
+}
+
+
+class EmailCheck(msgspec.Struct, frozen=True):
+    """What was found: the ids of what is there."""
+
+    state: EmailState
+    account_id: str | None = None
+    identity_id: str | None = None
+    registration: str | None = None
+
+    @property
+    def next(self) -> str:
+        """What to do, for people."""
+        return _NEXT[self.state]
+
+
+async def check_email(engine: Engine, name: Name) -> EmailCheck:
+    """Look at both sides of an email, one after the other, so that what moves meanwhile may be seen halfway.
+
+    Raises ``ProviderUnavailable`` or a ``StoreError``.
+    """
+    identifier = await engine.store.get(Identifier, name)
+    if identifier is None:
+        return await _unowned(engine, name)
+    registration = identifier.registration
+    if identifier.account_id is None:
+        return EmailCheck(EmailState.IN_FLIGHT, registration=registration)
+    account_id = identifier.account_id
+    account, identity = await engine.store.get_many([Ref(Account, (account_id,)), Ref(Identity, (account_id,))])
+    if account is None:  # it has just been deleted
+        return await _unowned(engine, name)
+    there = identity is not None if engine.remote is None else await _there(engine, account_id)
+    state = EmailState.COMPLETE if there else EmailState.ACCOUNT_ONLY
+    return EmailCheck(state, account_id, account_id if there else None, registration)
+
+
+async def _unowned(engine: Engine, name: Name) -> EmailCheck:
+    """Say what an identity is that bears an email which no account owns."""
+    found = Absent() if engine.remote is None else _told(engine, await engine.remote.find_by_email(name.value))
+    if not isinstance(found, Found):
+        return EmailCheck(EmailState.NOTHING)
+    record = await engine.store.get(Identity, (found.identity_id,))
+    if record is not None and record.state is IdentityState.CONDEMNED:
+        return EmailCheck(EmailState.REMOVAL_DUE, identity_id=record.id)
+    if record is not None and record.state is IdentityState.HELD:
+        return EmailCheck(EmailState.IN_FLIGHT, identity_id=record.id, registration=record.registration)
+    return EmailCheck(EmailState.IDENTITY_ONLY, identity_id=found.identity_id)
+
+
+async def _there(engine: Engine, identity_id: str) -> bool:
+    return engine.remote is not None and isinstance(_told(engine, await engine.remote.find(identity_id)), Found)
+
+
+def _told(engine: Engine, said: Found | Absent | Unknown) -> Found | Absent:
+    if isinstance(said, Unknown):
+        raise ProviderUnavailable(retry_after=said.retry_after or engine.options.provider_timeout)
+    return said

@@ -66,6 +66,33 @@ async def test_people_sign_up_and_in(server: WebServer) -> None:
             await semel.sign_out("no token of anybody")
         with pytest.raises(InvalidCredentials):
             await semel.sign_in(EMAIL, "wrong")
+        metrics = (await semel.metrics_text()).decode()
+    assert 'semel_provider_seconds_count{operation="create",outcome="Done"} 1.0' in metrics
+    secrets = (SERVICE_KEY, ANON_KEY, PASSWORD, EMAIL, fresh.tokens.access_token, fresh.tokens.refresh_token)
+    assert not [secret for secret in secrets if secret in metrics]
+
+
+async def test_a_project_that_hangs_holds_up_nobody_beyond_its_queue() -> None:
+    """One request is under way and none may wait: the next caller is answered 503 while the first still waits."""
+    hanging, go = asyncio.Event(), asyncio.Event()
+    gotrue = GoTrue()
+
+    async def answering(asked: Asked) -> Reply | None:
+        if asked.method == "POST":
+            hanging.set()
+            await go.wait()
+        return await gotrue(asked)
+
+    async with WebServer(answering) as server:
+        few = {"provider_connections": 1, "provider_queue": 0, "provider_timeout_seconds": 60, "lease_seconds": 200}
+        async with Semel(settings(server.url, **few)) as semel:
+            first = asyncio.create_task(semel.register(email=EMAIL, password=PASSWORD))
+            await hanging.wait()
+            with pytest.raises(OutcomeUnknown) as refused:
+                await semel.register(email="grace@gmail.com", password=PASSWORD)
+            assert (refused.value.status, refused.value.retry_after, first.done()) == (503, 1.0, False)
+            go.set()
+            assert (await first).account.email == EMAIL
 
 
 async def test_a_retry_under_the_same_key_has_the_same_answer(server: WebServer) -> None:

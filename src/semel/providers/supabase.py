@@ -123,8 +123,9 @@ class SupabaseProvider:
 
         A server that does not answer is none of that: it may come.
         """
-        for http, probe in zip((self._service, self._anon), _PROBES, strict=True):
-            answer = await http.send(probe, self._deadline())
+        asking = self._service, self._anon
+        asked = [http.send(probe, self._deadline()) for http, probe in zip(asking, _PROBES, strict=True)]
+        for http, answer in zip(asking, await asyncio.gather(*asked), strict=True):
             if isinstance(answer, Answer):
                 _check(answer, http.name.replace(" ", "_"))
 

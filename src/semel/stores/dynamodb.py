@@ -131,7 +131,7 @@ class DynamoStore:
             return
         try:
             requests = [self._request(writes[position], token) for position in order]
-            said = msgspec.json.encode(requests)
+            said = msgspec.json.encode((token, requests))
         except UnicodeError:
             raise StoreRejected("DynamoDB takes no text that is not Unicode.") from None
         fresh, doubt = 0, False
@@ -289,12 +289,12 @@ def _when(hint: Item) -> str:
     return moment
 
 
-def _request_token(requests: bytes, attempt: int) -> str:
+def _request_token(commit: bytes, attempt: int) -> str:
     """Return the client's token of a request: the same for the same try of the same commit, and for no other.
 
-    What is written names the commit's own token.
+    Of two commits that delete the same, one must be refused: the commit's own token is part of it, too.
     """
-    return str(UUID(bytes=blake2b(requests, digest_size=16, salt=attempt.to_bytes(2)).digest()))
+    return str(UUID(bytes=blake2b(commit, digest_size=16, salt=attempt.to_bytes(2)).digest()))
 
 
 def _portions(names: Sequence[str], size: int) -> list[Sequence[str]]:

@@ -98,7 +98,7 @@ class AwsFaults:
     """Faults for all clients of its sessions, in one process.
 
     ``always`` is from ``INVISIBLE``; ``jitter`` gives numbers from 0 to 1 that decide which request meets what. The
-    first two requests of each operation are struck in any case.
+    first requests of each operation are struck in any case, by each fault once.
     """
 
     def __init__(self, *always: AwsFault, jitter: Callable[[], float]) -> None:
@@ -111,6 +111,7 @@ class AwsFaults:
         self._always = frozenset(always)
         self._jitter = jitter
         self._coming: defaultdict[str, deque[AwsFault]] = defaultdict(deque)
+        self._struck: set[tuple[AwsFault, str]] = set()
         self._index: defaultdict[bytes, deque[Body]] = defaultdict(lambda: deque([{"Items": [], "Count": 0}] * _LAG))
         self._writing: Counter[str] = Counter()
         """By key, how many writes are under way."""
@@ -144,7 +145,7 @@ class AwsFaults:
             return await self._planned(request, planned.popleft())
         if request.operation not in _DATA:
             return await request.forward()
-        if self._strikes(AwsFault.THROTTLED, request, first=1):
+        if self._strikes(AwsFault.THROTTLED, request):
             return request.throttle()
         if request.operation in _CONFLICTING and self._conflicts(request):
             return request.refuse("TransactionConflictException", "TransactionConflict")
@@ -190,15 +191,17 @@ class AwsFaults:
             case _:
                 return await self._write(request)
 
-    def _strikes(self, fault: AwsFault, request: _Request, first: int) -> bool:
-        struck = fault in self._always and (self.sent[request.operation] == first or self._jitter() < _RATE)
+    def _strikes(self, fault: AwsFault, request: _Request) -> bool:
+        first = (fault, request.operation) not in self._struck
+        struck = fault in self._always and (first or self._jitter() < _RATE)
         if struck:
+            self._struck.add((fault, request.operation))
             self.met[fault] += 1
         return struck
 
     def _conflicts(self, request: _Request) -> bool:
         """Tell whether a transaction is in the way: one that is made up, or one that is under way here."""
-        return self._strikes(AwsFault.CONFLICT, request, first=2) or not self._locked.isdisjoint(request.keys)
+        return self._strikes(AwsFault.CONFLICT, request) or not self._locked.isdisjoint(request.keys)
 
     def _is_hidden(self, request: _Request) -> bool:
         return not self._locked.isdisjoint(request.keys) or not self._hidden.keys().isdisjoint(request.keys)

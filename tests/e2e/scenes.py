@@ -103,9 +103,10 @@ class Scene:
         self._directory = directory
         self._started = count()
         self._stack = AsyncExitStack()
+        self._store: Store | None = None
 
     async def close(self) -> None:
-        """End the processes that still run."""
+        """End the processes that still run, and close the store."""
         await self._stack.aclose()
 
     @property
@@ -192,13 +193,19 @@ class Scene:
     async def opened(self) -> AsyncIterator[tuple[Semel, Store]]:
         """Open the library in this process, and yield its store as well."""
         settings = Settings(_env_file=None, **_named(self.environment))
-        async with open_store(self.url) as store, Semel(settings, store=store, clock=self.clock) as semel:
+        store = await self._opened()
+        async with Semel(settings, store=store, clock=self.clock) as semel:
             yield semel, store
 
     async def look(self) -> Snapshot:
         """Return what is there now."""
-        async with open_store(self.url) as store:
-            return await self._look(store)
+        return await self._look(await self._opened())
+
+    async def _opened(self) -> Store:
+        """Return the store, opened once: an SDK takes its time, during which the provider answers nobody."""
+        if self._store is None:
+            self._store = await self._stack.enter_async_context(open_store(self.url))
+        return self._store
 
     async def _look(self, store: Store) -> Snapshot:
         return await take(store, self.remote, self._secrets, self.foreign)

@@ -43,6 +43,8 @@ __all__ = ["PATIENCE_SECONDS", "TRIES", "Commits", "Seen"]
 PATIENCE_SECONDS: Final = 3.0
 """How long a writer waits for a commit that is in its way before it aborts it. A live one is some ten requests long."""
 _PAUSE_SECONDS: Final = 0.02
+"""How long a writer waits, about, before it looks again at what is in its way; twice as long each further time."""
+_LONGEST_PAUSE_SECONDS: Final = 0.5
 TRIES: Final = 6
 """How often a commit is begun, where others come between or abort it."""
 _MOST: Final = 99
@@ -257,7 +259,7 @@ class Commits:
 
     async def _ready(self, seen: Seen) -> Seen:
         """Return what stands there once it has no mark: wait for a live commit, abort one that takes too long."""
-        now, since, waiting_for = seen, self._clock.monotonic(), seen.mark
+        now, since, waiting_for, pause = seen, self._clock.monotonic(), seen.mark, _PAUSE_SECONDS
         try:
             while now.mark is not None:
                 if now.decision is not Decision.PENDING:
@@ -265,7 +267,9 @@ class Commits:
                 elif now.mark != waiting_for:
                     since, waiting_for = self._clock.monotonic(), now.mark
                 elif self._clock.monotonic() - since < self._patience:
-                    await self._clock.sleep(_PAUSE_SECONDS * (0.5 + self._jitter()))
+                    # Many who wait for one must not take the connections that it needs.
+                    await self._clock.sleep(pause * (0.5 + self._jitter()))
+                    pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
                 elif (journal := await self._journal(now.mark)) is not None:
                     await self._aborted(journal)
                 now = await self._look(seen.place)

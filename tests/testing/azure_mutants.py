@@ -44,6 +44,10 @@ class OneInsertDecides(Commits):
     async def _decide(self, journal: Entity) -> bool:
         return True
 
+    @override
+    async def _withdraw(self, journal: Entity, marks: Sequence[Entity]) -> None:
+        await self.forget(journal)  # which says that they count
+
 
 class WritesOverMarks(Commits):
     """A writer who finds another's mark waits for nothing and aborts nothing: it sets its own mark over it."""

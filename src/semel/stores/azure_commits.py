@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from semel.errors import CommitUnknown, StoreRejected, StoreUnavailable, WriteRefused
@@ -84,6 +85,7 @@ class Commits:
         self._patience = patience
         self._tries = tries
         self._behind: set[asyncio.Task[None]] = set()
+        self._waiting: dict[str, asyncio.Task[None]] = {}
 
     # ── Reading ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -172,6 +174,9 @@ class Commits:
             for position, change in enumerate(changes):
                 marks.append(await self._mark(change, seen[position], identity, position))
             done = await self._decide(journal)
+        except WriteRefused:
+            self._later(self._withdraw(journal, marks))
+            raise
         except NotAnswered:
             self._later(self.forget(journal))
             return False
@@ -259,23 +264,40 @@ class Commits:
 
     async def _ready(self, seen: Seen) -> Seen:
         """Return what stands there once it has no mark: wait for a live commit, abort one that takes too long."""
-        now, since, waiting_for, pause = seen, self._clock.monotonic(), seen.mark, _PAUSE_SECONDS
+        now = seen
         try:
             while now.mark is not None:
-                if now.decision is not Decision.PENDING:
-                    await self.resolve(now)
-                elif now.mark != waiting_for:
-                    since, waiting_for = self._clock.monotonic(), now.mark
-                elif self._clock.monotonic() - since < self._patience:
-                    # Many who wait for one must not take the connections that it needs.
-                    await self._clock.sleep(pause * (0.5 + self._jitter()))
-                    pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
-                elif (journal := await self._journal(now.mark)) is not None:
-                    await self._aborted(journal)
+                await (self._past(now.mark) if now.decision is Decision.PENDING else self.resolve(now))
                 now = await self._look(seen.place)
         except NotAnswered:  # to what concerns another's commit; of this one nothing was asked
             raise StoreUnavailable("The store did not answer.") from None
         return now
+
+    async def _past(self, mark: str) -> None:
+        """Wait until the commit of a mark is decided. All of this process that wait for it ask as one.
+
+        Many who wait for one must not take the connections that it needs.
+        """
+        waiting = self._waiting.get(mark)
+        if waiting is None:
+            waiting = self._waiting[mark] = asyncio.create_task(self._outwait(mark))
+            waiting.add_done_callback(partial(self._waited, mark))
+        await asyncio.shield(waiting)
+
+    def _waited(self, mark: str, waiting: asyncio.Task[None]) -> None:
+        del self._waiting[mark]
+        if not waiting.cancelled():
+            waiting.exception()  # whoever waited has it; there may be nobody left
+
+    async def _outwait(self, mark: str) -> None:
+        """Ask less and less often what has become of a commit; abort it when that has lasted for the patience."""
+        since, pause = self._clock.monotonic(), _PAUSE_SECONDS
+        while (journal := await self._journal(mark)) is not None and journal.values["state"] == Decision.PENDING:
+            if self._clock.monotonic() - since >= self._patience:
+                await self._aborted(journal)
+                return
+            await self._clock.sleep(pause * (0.5 + self._jitter()))
+            pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
     async def _aborted(self, journal: Entity) -> Entity | None:
         """Abort a commit that is still as it was read; return its journal as it is then, ``None`` if forgotten."""
@@ -295,11 +317,14 @@ class Commits:
         gone = before if seen.decision is Decision.COMMITTED else after
         if gone is not None and (row := due_place(seen.place, gone)) is not None:
             await self._entities.discard(row)
+        await self._unmark(seen.entity, seen.current)
+
+    async def _unmark(self, entity: Entity, current: Values | None) -> None:
         try:
-            if seen.current is None:
-                await self._entities.delete(seen.entity)
+            if current is None:
+                await self._entities.delete(entity)
             else:
-                await self._entities.replace(seen.entity, seen.current)
+                await self._entities.replace(entity, current)
         except ConditionFailed:
             return  # another has resolved it
 
@@ -309,6 +334,17 @@ class Commits:
         """Resolve the marks of a commit that was just decided, and forget its journal."""
         for mark in marks:
             await self.resolve(_decided(mark, Decision.COMMITTED))
+        await self._entities.discard(journal.place)
+
+    async def _withdraw(self, journal: Entity, marks: Sequence[Entity]) -> None:
+        """Clear away what a refused attempt of this process has put there.
+
+        All of it was answered, and nobody else could commit it: there is nothing to look for and nothing to abort.
+        """
+        for mark in marks:
+            await self._unmark(mark, before_mark(mark.values))
+        for row in journaled(journal)[2]:
+            await self._entities.discard(row)
         await self._entities.discard(journal.place)
 
     async def forget(self, journal: Entity) -> None:
@@ -352,11 +388,12 @@ class Commits:
 
     async def settled(self, seconds: float) -> None:
         """Let what goes on behind answered commits end, for at most so long; the rest is left to upkeep."""
+        late = set(self._waiting.values())
         if self._behind:
-            _, late = await asyncio.wait(self._behind, timeout=seconds)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+            late |= (await asyncio.wait(self._behind, timeout=seconds))[1]
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
 
 
 def _decided(entity: Entity, decision: Decision) -> Seen:

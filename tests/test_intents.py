@@ -175,6 +175,17 @@ def test_a_federated_sign_in_has_one_key_whatever_the_issuer_says() -> None:
     assert asks[0].registration != asked(idempotency_key=guessed).registration
 
 
+def test_a_later_release_knows_the_payload_again() -> None:
+    """A field that it adds, and nobody has set, changes no fingerprint."""
+
+    class LaterIntent(Intent, frozen=True, kw_only=True):
+        locale: str | None = None
+
+    first = federated_intent("https://issuer.example", "Subject")
+    later = LaterIntent(**msgspec.structs.asdict(first))
+    assert len({prepare(ENGINE, POLICY, one).fingerprint for one in (first, later)}) == 1
+
+
 def test_keys_of_two_people_differ() -> None:
     """Nor can issuer and subject be shifted into each other."""
     people = [("https://a.example", "b"), ("https://a.example", "B"), ("https://a.example/b", ""), ("https://a", "")]

@@ -141,14 +141,16 @@ def registration_id(scope: str, key: str) -> str:
 def _payload(intent: Intent) -> bytes:
     """Return the payload as the caller gave it, without secrets and without its key: the same value, the same bytes.
 
-    Where the owner is the answer anyhow, it is the person that counts, and not what an issuer says of it today.
+    Where the owner is the answer anyhow, it is the person that counts, and not what an issuer says of it today. What is
+    not said is left out: a key may be used for years, and a field of a later release must not make it another payload.
     """
     fields = msgspec.structs.asdict(intent)
     del fields["password"], fields["idempotency_key"]
     if intent.door in DOORS_THAT_CONVERGE and intent.federated is not None:
-        for said in _SAID_EACH_TIME:
-            del fields[said]
-    return msgspec.json.encode(fields, order="deterministic")
+        for name in _SAID_EACH_TIME:
+            del fields[name]
+    said = {name: value for name, value in fields.items() if value not in (None, False, (), {})}
+    return msgspec.json.encode(said, order="deterministic")
 
 
 def _identifiers(intent: Intent, policy: Policy, faults: _Faults) -> tuple[list[Name], dict[str, str]]:

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable
+from functools import partial
 
 import msgspec
 import pytest
 
-from semel.errors import IdempotencyKeyReused, RegistrationInFlight
+from semel.errors import IdempotencyKeyReused, OutcomeUnknown, RegistrationInFlight
 from semel.intents import federated_intent
 from semel.model import Account
 from semel.protocol.engine import Registered
@@ -117,6 +118,22 @@ async def test_a_first_that_hangs_holds_nobody_up_for_longer_than_the_wait() -> 
     assert not (await first).replayed
 
 
+async def test_nobody_waits_for_longer_than_the_flight() -> None:
+    """Whoever waits goes on as soon as the first is answered, and leaves no timer behind."""
+    world, slow = World(None, flowing=False), 1.0
+    assert slow < world.options.wait
+    world.network.next("commit", Fault.SLOW)
+    server, tasks = world.server(), asyncio.all_tasks()
+    calls = [asyncio.ensure_future(server.registrar.register(TABS)) for _ in range(CROWD)]
+    await _turns()
+    assert not any(call.done() for call in calls)
+    world.clock.advance(slow)
+    await _turns()
+    assert all(call.done() for call in calls)
+    _one_success(await _all(*calls), world)
+    assert asyncio.all_tasks() == tasks
+
+
 async def _turns() -> None:
     """Give everybody who is ready as many turns as it takes."""
     for _ in range(100):
@@ -160,6 +177,23 @@ async def test_a_sign_in_is_written_over_nobody_elses_change() -> None:
     again = await server.registrar.register(TABS)
     assert (again.account.full_name, again.account.last_sign_in_at) == ("Ada", world.clock.now())
     assert again.account == world.one(Account)
+
+
+async def test_after_a_sign_in_in_doubt_nobody_is_told_that_nothing_was_changed() -> None:
+    """The time may have been written; then the store is gone."""
+    world = World(None)
+    server = world.server()
+    await server.registrar.register(TABS)
+    world.clock.advance(60)
+    world.network.before("commit", partial(_go, world), nth=2)
+    with pytest.raises(OutcomeUnknown):
+        await server.registrar.register(TABS)
+
+
+def _go(world: World) -> None:
+    """Lose the answer to this commit, and every request after it."""
+    world.network.next("commit", Fault.LOSE)
+    world.network.always(Fault.DROP, "get", "get_many")
 
 
 async def test_an_inactive_account_is_answered_and_has_not_signed_in() -> None:

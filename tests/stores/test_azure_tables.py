@@ -1,9 +1,12 @@
 """What the store on Azure Tables promises besides the contract: what it costs, what it leaves, what it needs."""
 
 import asyncio
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from typing_extensions import override
@@ -24,6 +27,7 @@ from semel.testing.store_contract.races import RACES
 from semel.testing.store_contract.samples import identifier, key, registration
 from semel.testing.store_contract.writes import WRITES
 from tests.emulators import Emulator
+from tests.servers import environment
 from tests.stores.azure_parts import AzureTable
 
 HUSH = "hush-hush"
@@ -261,6 +265,7 @@ async def test_what_a_pass_of_upkeep_costs_where_nothing_is_due(azure_table: Azu
         ("azure-tables://account/semel", "its host is the account's"),
         ("azure-tables://account.table.core.windows.net:443/semel", "without a port"),
         ("azure-tables://account.table.cosmos.azure.com/semel", "Cosmos"),
+        ("azure-tables://Account.Table.Cosmos.Azure.com/semel", "Cosmos"),
     ],
 )
 async def test_a_wrong_url_says_what_is_right(url: str, says: str) -> None:
@@ -280,6 +285,7 @@ async def test_a_wrong_url_says_what_is_right(url: str, says: str) -> None:
         (f"AccountName={HUSH};AccountKey=abcde;TableEndpoint=http://127.0.0.1:1/{HUSH};", "is malformed"),
         (f"DefaultEndpointsProtocol=https;AccountName={HUSH}", "is malformed"),
         (f"AccountName=a;AccountKey={HUSH}a==;TableEndpoint=https://a.table.cosmos.azure.com:443/;", "Cosmos"),
+        (f"AccountName=a;AccountKey={HUSH}a==;TableEndpoint=https://a.table.COSMOS.azure.com:443/;", "Cosmos"),
     ],
 )
 async def test_a_wrong_connection_string_says_what_to_do(text: str, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -290,6 +296,28 @@ async def test_a_wrong_connection_string_says_what_to_do(text: str, says: str, m
     assert CONNECTION_STRING in invalid.value.detail or says == "Cosmos"
     assert HUSH not in f"{invalid.value!r}"
     assert invalid.value.__suppress_context__ or invalid.value.__context__ is None
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"AZURE_TOKEN_CREDENTIALS": HUSH},
+        {"AZURE_TENANT_ID": f"{HUSH}!"},
+        {"AZURE_AUTHORITY_HOST": f"http://{HUSH}"},
+        {"AZURE_CLIENT_SECRET": "", "AZURE_CLIENT_CERTIFICATE_PATH": f"/{HUSH}"},
+        {"AZURE_CLIENT_SECRET": ""},
+    ],
+)
+def test_a_wrong_credential_stops_the_start_with_one_line(tmp_path: Path, wrong: dict[str, str]) -> None:
+    """Nobody asks the network: the SDK sees by itself that it cannot sign in so."""
+    right = {"AZURE_TENANT_ID": "tenant", "AZURE_CLIENT_ID": "client", "AZURE_CLIENT_SECRET": HUSH}
+    only = {"AZURE_TOKEN_CREDENTIALS": "EnvironmentCredential"}
+    variables = environment("azure-tables://account.table.core.windows.net/semel") | only | right | wrong
+    command = [str(Path(sys.executable).with_name("semel")), "user", "list"]
+    ended = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (2, "", 1)
+    assert ended.stderr.startswith("semel: configuration_invalid: Microsoft Entra ID ")
+    assert HUSH not in ended.stderr
 
 
 async def test_a_wrong_key_is_refused_at_the_start(

@@ -90,6 +90,8 @@ def configure_logs(level: str, form: Literal["console", "json"], stream: TextIO 
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
+    # It warns over a dozen lines of what it raises as well; who looks for the reason asks for all lines.
+    logging.getLogger("azure.identity").setLevel(logging.WARNING if level == "debug" else logging.ERROR)
     for name in _OURS:
         logging.getLogger(name).setLevel(level.upper())
 

@@ -19,7 +19,7 @@ from azure.identity.aio import DefaultAzureCredential
 from semel.errors import ConfigurationInvalid
 from semel.ports import Clock
 from semel.stores.azure_client import AT_ONCE, TableEntities
-from semel.stores.azure_errors import SDK_ERRORS, start_error, table_exists
+from semel.stores.azure_errors import SDK_ERRORS, credential_error, start_error, table_exists
 from semel.stores.azure_tables import AzureTablesStore
 from semel.stores.azure_url import CONNECTION_STRING, AzureTarget, connection_string, parse_url, require_storage
 from semel.stores.schema import Migrated
@@ -87,7 +87,10 @@ def _client(target: AzureTarget, through: Through) -> tuple[TableClient, Callabl
     """Return a client, and what gives up its credential."""
     if target.host is None:
         return _by_connection_string(target, through), _nothing
-    credential = DefaultAzureCredential()
+    try:
+        credential = DefaultAzureCredential()
+    except (ValueError, OSError) as error:
+        raise credential_error(error) from None
     return (
         TableClient(
             f"https://{target.host}",

@@ -32,6 +32,7 @@ from semel.stores.azure_url import CONNECTION_STRING, AzureTarget
 __all__ = [
     "SDK_ERRORS",
     "change_error",
+    "credential_error",
     "is_absent",
     "is_broken",
     "is_busy",
@@ -117,6 +118,12 @@ def start_error(target: AzureTarget, error: Exception) -> StoreError | Configura
     if isinstance(met, ClientAuthenticationError):
         return ConfigurationInvalid(_no_credential(target))
     return read_error(met)
+
+
+def credential_error(error: Exception) -> ConfigurationInvalid:
+    """Return the error of a credential that could not even be made from the environment."""
+    what = "AZURE_TENANT_ID, AZURE_AUTHORITY_HOST, AZURE_TOKEN_CREDENTIALS or a certificate's path is wrong"
+    return ConfigurationInvalid(f"Microsoft Entra ID cannot be asked ({type(error).__name__}): {what}.")
 
 
 def _no_credential(target: AzureTarget) -> str:

@@ -62,7 +62,7 @@ def connection_string() -> Secret:
 
 def require_storage(host: str) -> None:
     """Raise ``ConfigurationInvalid`` where the host is of Azure Cosmos DB, whose readings may be stale."""
-    if ".cosmos." in host:
+    if ".cosmos." in host.lower():
         raise ConfigurationInvalid("Azure Cosmos DB is no store of Semel's: name a storage account's table service.")
 
 

@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from uuid import uuid4
 
 import pytest
+from azure.core.exceptions import ResourceModifiedError
 from azure.data.tables.aio import TableClient
 from typing_extensions import override
 
@@ -170,3 +171,21 @@ async def test_a_lock_in_memory_does_as_it_says_in_one_instance(stage: Stage) ->
     async with _specimens(1) as (only,):
         rows = await asyncio.gather(*(only.sign_in("issuer", "ann", lambda: asyncio.sleep(0)) for _ in range(TABS)))
         assert await only.rows("issuer", "ann") == list(set(rows))
+
+
+async def test_the_repair_turns_all_tabs_away_but_two(stage: Stage) -> None:
+    """One row, and yet: one tab makes it, one writes its sign-in, and eighteen fail with a 412 that nobody expects."""
+    del stage
+    looked = asyncio.Barrier(TABS - 1)
+    async with _specimens(1) as (only,):
+        calls = (only.create_user_if_not_exists("issuer", "ann", looked.wait) for _ in range(TABS))
+        told = Counter(type(one) for one in await asyncio.gather(*calls, return_exceptions=True))
+        assert told == {type(None): 2, ResourceModifiedError: TABS - 2}
+
+
+async def test_the_repair_does_as_it_says_to_tabs_that_never_meet(stage: Stage) -> None:
+    """So the specimen is no straw man: one after the other, each is let in."""
+    del stage
+    async with _specimens(1) as (only,):
+        for _ in range(TABS):
+            await only.create_user_if_not_exists("issuer", "ann", lambda: asyncio.sleep(0))

@@ -51,12 +51,15 @@ async def _service(session: AioSession) -> AsyncIterator[UserService]:
 
 
 async def _race(service: UserService, racers: int) -> Counter[str]:
-    """Let requests for one email meet: all have saved before any asks the index. Return what they are told."""
-    saved = asyncio.Barrier(racers)
+    """Let requests for one email meet: all have saved before any asks the index, and asked before any deletes.
+
+    Return what they are told.
+    """
+    abreast = asyncio.Barrier(racers)
 
     async def register() -> str:
         try:
-            await service.create_user(EMAIL, saved.wait)
+            await service.create_user(EMAIL, abreast.wait)
         except UserAlreadyExistsError:
             return "already exists"
         return "created"

@@ -22,7 +22,8 @@ _USER_ID = "pk"
 """The service calls it ``userId``; ``semel.testing.aws_faults`` knows a key by this name."""
 
 Between = Callable[[], Awaitable[object]]
-"""What happens to a request between its save and its look: here a test lets the others come up."""
+"""What happens to a request between its save and its look, and again before it acts on what it saw: here a test lets the
+others come up."""
 
 
 class UserAlreadyExistsError(Exception):
@@ -61,7 +62,9 @@ class UserService:
         user_id = str(uuid4())
         await self._save_if_not_exists(user_id, email)
         await between()
-        if any(other != user_id for other in await self._find_all_by_email(email)):
+        found = await self._find_all_by_email(email)
+        await between()
+        if any(other != user_id for other in found):
             # The repair tells the caller so even where this fails.
             with suppress(self.client.exceptions.ClientError):
                 await self.client.delete_item(TableName=self.table, Key={_USER_ID: {"S": user_id}})

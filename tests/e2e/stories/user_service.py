@@ -22,8 +22,10 @@ _USER_ID = "pk"
 """The service calls it ``userId``; ``semel.testing.aws_faults`` knows a key by this name."""
 
 Between = Callable[[], Awaitable[object]]
-"""What happens to a request between its save and its look, and again before it acts on what it saw: here a test lets the
-others come up."""
+"""What happens to a request between its save and its look, and again before it acts on what it saw.
+
+Here a test lets the others come up.
+"""
 
 
 class UserAlreadyExistsError(Exception):

@@ -148,9 +148,10 @@ class Settings(BaseSettings):
 
     database_url: SecretStr = SecretStr("sqlite:///semel.db")
     """The store: sqlite:///relative/path.db, sqlite:////absolute/path.db, postgresql://user:password@host/database,
-    dynamodb:///table, azure-tables:///table, or memory: for a trial that forgets everything. PostgreSQL takes
-    ?schema=name (semel), ?pool_size=number (10), and ?pooler=transaction behind PgBouncer or Supabase's pooler in
-    transaction mode."""
+    dynamodb:///table or dynamodb://region/table, azure-tables:///table or
+    azure-tables://account.table.core.windows.net/table, or memory: for a trial that forgets everything. PostgreSQL
+    takes ?schema=name (semel), ?pool_size=number (10), and ?pooler=transaction behind PgBouncer or Supabase's pooler
+    in transaction mode."""
     provider_url: SecretStr = SecretStr("embedded:")
     """The identity provider: embedded: keeps identities in the store itself; supabase+https://project.supabase.co is
     Supabase Auth (supabase+http: for development)."""

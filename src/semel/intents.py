@@ -120,7 +120,8 @@ def federated_intent(issuer: str, subject: str, *, email: str | None = None, ful
     """Return what a token asks for: the account of this subject of this issuer, made if there is none.
 
     The caller has verified the token. ``email`` and ``full_name`` are what it says of the person; they are shown, own
-    nothing, and may be others at the next sign-in.
+    nothing, and may be others at the next sign-in. Whose account was deleted meets ``RegistrationWithdrawn`` for as
+    long as completed registrations are kept: a late sign-in must not bring the account back.
     """
     return Intent(
         door=Door.FEDERATED,

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from typing_extensions import override
 
 from semel.errors import StoreUnavailable
+from semel.model import Record
+from semel.ports import Page
 from semel.stores.azure_commits import Commits, Seen
 from semel.stores.azure_entities import ConditionFailed, Entity, NotAnswered, Place, Values
 from semel.stores.azure_places import (
@@ -24,10 +26,14 @@ from semel.stores.azure_places import (
     journal_place,
     journal_values,
     mark_of,
+    record_place,
 )
+from semel.stores.azure_tables import AzureTablesStore
 from semel.testing.explorer import Ending, Outcome, Scenario
-from semel.testing.scenarios.azure import CommitJudge, over_entities
+from semel.testing.scenarios.azure import CommitJudge, Setting, over_entities
 from tests.testing.explorer_mutants.surgery import surgery
+
+R = TypeVar("R", bound=Record)
 
 
 class OneInsertDecides(Commits):
@@ -206,6 +212,46 @@ class LooksOnce(Commits):
         return Seen(place, found, before_mark(found.values), Decision.ABORTED)
 
 
+class ListsWhatWas(Commits):
+    """Who lists records takes each as it was before its mark, whatever the journal says."""
+
+    @override
+    async def see(self, entity: Entity) -> Seen:
+        return Seen(entity.place, entity, before_mark(entity.values))
+
+
+class ListsNothingMarked(Commits):
+    """Who lists records passes over those with a mark."""
+
+    @override
+    async def see(self, entity: Entity) -> Seen:
+        seen = await super().see(entity)
+        return seen if seen.mark is None else seen._replace(current=None)
+
+
+class LooksBehindItself(Commits):
+    """Of several records that are read at once, those with a mark are taken as they were."""
+
+    @override
+    async def look(self, places: Sequence[Place]) -> list[Seen]:
+        if len(places) == 1:
+            return await super().look(places)
+        return [
+            Seen(place, found, None if found is None else before_mark(found.values))
+            for place, found in zip(places, await self._entities.get_many(places), strict=True)
+        ]
+
+
+class TurnsBackAPage(AzureTablesStore):
+    """The next page begins with the last record of the one before. No rule of a commit: a store of its own."""
+
+    @override
+    async def page(self, kind: type[R], cursor: str | None, limit: int) -> Page:
+        page = await super().page(kind, cursor, limit)
+        here = record_place(kind, page.records[-1].key).partition if page.records else None
+        return Page(page.records, None if page.cursor is None or here is None else here[:-1])
+
+
 class AtTheEnd(CommitJudge):
     """Looks at nothing but the records that stand there when all is at rest."""
 
@@ -234,9 +280,9 @@ class Mutant:
             yield scenario_named(self.scenario)
 
 
-def scenario_named(name: str) -> Scenario:
+def scenario_named(name: str, setting: Setting | None = None) -> Scenario:
     """Return the scenario of this name."""
-    return next(scenario for scenario in over_entities() if scenario.name == name)
+    return next(scenario for scenario in over_entities(setting) if scenario.name == name)
 
 
 MUTANTS = (
@@ -255,5 +301,8 @@ MUTANTS = (
     Mutant(TakesAnyJournalForItsOwn, "azure/plain/xy+tidies", 1, "A"),
     Mutant(GivesUpInSilence, "azure/plain/xy", 1, "A"),
     Mutant(LooksOnce, "azure/plain/xy+reads-xx", 0, "R"),
+    Mutant(ListsWhatWas, "azure/plain/xy+pages", 0, "R"),
+    Mutant(ListsNothingMarked, "azure/plain/xy+pages", 0, "R"),
+    Mutant(LooksBehindItself, "azure/plain/xy+many", 0, "R"),
 )
 """Each breaks a rule of safety."""

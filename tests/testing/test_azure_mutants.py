@@ -8,9 +8,10 @@ import inspect
 import pytest
 
 from semel.testing.explorer import Report, explore
+from semel.testing.scenarios.azure import Setting
 from semel.testing.scenarios.azure.catalogue import COMMITS, STANDING
 from tests.tables import Line
-from tests.testing.azure_mutants import MUTANTS, AtTheEnd, Mutant, OneInsertDecides, scenario_named
+from tests.testing.azure_mutants import MUTANTS, AtTheEnd, Mutant, OneInsertDecides, TurnsBackAPage, scenario_named
 
 FAULTS = {mutant.scenario: mutant.faults for mutant in sorted(MUTANTS, key=lambda mutant: mutant.faults)}
 """The scenarios that notice, and with how many faults at most."""
@@ -40,6 +41,13 @@ def test_one_insert_that_decides_leaves_half_a_commit() -> None:
         judge = AtTheEnd(STANDING, [COMMITS["xy"], COMMITS["yz"]])
         report = explore(dataclasses.replace(scenario, judge=judge), mutant.faults)
     assert report.violations == ("W: what stands there in the end comes of no order of whole commits",)
+
+
+def test_a_record_on_two_pages_is_missed() -> None:
+    """Though each page, read by itself, says what is so."""
+    report = explore(scenario_named("azure/plain/xy+pages", Setting(store=TurnsBackAPage)), faults=0)
+    assert report.violations
+    assert report.violations[0].endswith("was on two pages"), report.story
 
 
 def _row(mutant: Mutant, report: Report) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -17,14 +17,17 @@ from semel.testing.explorer.runs import Make
 from semel.testing.explorer.scenarios import Rest, Scenario
 from semel.testing.fake_entities import Shelves
 from semel.testing.scenarios.azure.judge import CommitJudge
+from semel.testing.scenarios.azure.leaving import LeavingStore
 from semel.testing.scenarios.azure.parties import (
     TABLE,
     Commit,
     Setting,
     committing,
     listing,
+    paging,
     reading,
     reading_all,
+    reading_at_once,
     resting,
     tidying,
 )
@@ -100,6 +103,8 @@ PEOPLE: Final[Mapping[str, _Person]] = {
     "reads-xx": _reader("x", "x"),
     "reads-xy": _reader("x", "y"),
     "reads-yx": _reader("y", "x"),
+    "many": lambda setting: reading_at_once(setting, *(Ref(OutboxEvent, (name,)) for name in "nxy")),
+    "pages": paging,
     "lists": listing,
     "tidies": tidying,
     "tidies-2": tidying,
@@ -114,25 +119,41 @@ def _dead(name: str, decision: Decision, marked: int) -> _Left:
     return dead((commit.writes, commit.token), decision, STANDING, marked)
 
 
-_WORLDS: Final[Mapping[str, tuple[str, Shelves, frozenset[str]]]] = {
-    "plain": ("x, y, z and d stand, nothing else", shelves_of(STANDING), frozenset()),
-    "busy": ("x, y, z and d stand, and the service is busy now and then", shelves_of(STANDING), frozenset()),
-    "again": ("x, y, z and d stand, and who is aborted tries again", shelves_of(STANDING), frozenset()),
-    "dead-pending": (
-        "a worker died before it decided",
-        shelves_of(STANDING, _dead("dead", Decision.PENDING, 1)),
-        frozenset({"dead"}),
+class _World(NamedTuple):
+    about: str
+    shelves: Shelves = shelves_of(STANDING)
+    died: frozenset[str] = frozenset()
+    """The commits whose workers died."""
+    service: type[WatchedService] = WatchedService
+    one_at_a_time: bool = True
+    """Whether whoever asks several things at once sends one after the other."""
+    twice: bool = False
+    """Whether who is aborted tries again, whoever meets."""
+    leaving: bool = False
+    """Whether who commits leaves as soon as it has its answer."""
+
+
+def _left(about: str, name: str, decision: Decision, marked: int, *, one_at_a_time: bool = True) -> _World:
+    shelves = shelves_of(STANDING, _dead(name, decision, marked))
+    return _World(about, shelves, frozenset({name}), one_at_a_time=one_at_a_time)
+
+
+_WORLDS: Final[Mapping[str, _World]] = {
+    "plain": _World("x, y, z and d stand, nothing else"),
+    "busy": _World("x, y, z and d stand, and the service is busy now and then", service=BusyService),
+    "again": _World("x, y, z and d stand, and who is aborted tries again", twice=True),
+    "leaving": _World("x, y, z and d stand, and who commits leaves with the answer", leaving=True),
+    "at-once": _World("x, y, z and d stand, and several requests of one are under way at once", one_at_a_time=False),
+    "dead-pending": _left("a worker died before it decided", "dead", Decision.PENDING, 1),
+    "dead-committed": _left("a worker died when it had committed", "dead", Decision.COMMITTED, 2),
+    "dead-committed-at-once": _left(
+        "a worker died when it had committed, and several requests of one are under way at once",
+        "dead",
+        Decision.COMMITTED,
+        2,
+        one_at_a_time=False,
     ),
-    "dead-committed": (
-        "a worker died when it had committed",
-        shelves_of(STANDING, _dead("dead", Decision.COMMITTED, 2)),
-        frozenset({"dead"}),
-    ),
-    "dead-aborted": (
-        "a worker died whose commit another had aborted",
-        shelves_of(STANDING, _dead("dead-due", Decision.ABORTED, 2)),
-        frozenset({"dead-due"}),
-    ),
+    "dead-aborted": _left("a worker died whose commit another had aborted", "dead-due", Decision.ABORTED, 2),
 }
 
 _MEETINGS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
@@ -163,12 +184,34 @@ _MEETINGS: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
             "xy x reads-x",
             "x not-x reads-x",
             "nx n not-n",
+            "xy many",
+            "nx many",
+            "xy pages",
+            "nx pages",
+            "not-xy pages",
         ),
     ),
+    (
+        "leaving",
+        (
+            "xy yx",
+            "xy not-xy",
+            "dx d-later",
+            "dx not-d",
+            "dx lists",
+            "dx tidies",
+            "nx not-n",
+            "xy reads-xx",
+            "xy x reads-x",
+            "nx n not-n",
+        ),
+    ),
+    ("at-once", ("xy x", "dx lists", "nx not-n", "dx d-never")),
     ("again", ("xy x", "dx tidies")),
     ("busy", ("dx", "xy yz", "dx d-never", "dx tidies")),
     ("dead-pending", ("tidies tidies-2", "x yz", "x tidies", "reads-xx x")),
     ("dead-committed", ("tidies tidies-2", "x yz", "x tidies", "reads-xy tidies")),
+    ("dead-committed-at-once", ("x tidies",)),
     ("dead-aborted", ("tidies tidies-2", "n d-later", "dx tidies", "lists tidies")),
 )
 
@@ -181,21 +224,21 @@ def over_entities(setting: Setting | None = None) -> Iterator[Scenario]:
 
 def scenario(setting: Setting, world: str, names: str) -> Scenario:
     """Return the scenario in which these people meet in this world; ``names`` are parted by spaces."""
-    people = names.split()
+    people, place = names.split(), _WORLDS[world]
     writers = [COMMITS[name] for name in people if name in COMMITS]
     alone = len(people) == 1
+    lively = not place.died and place.service is WatchedService and len(writers) == 1
     # Two who abort each other by turns do again what they did. What one does at once is explored where it is alone.
-    twice = world == "again" or (any(name.startswith("reads") for name in people) and world == "plain")
-    setting = msgspec.structs.replace(setting, tries=2 if twice else 1)
-    about, shelves, died = _WORLDS[world]
-    service = BusyService if world == "busy" else WatchedService
-    commits = [commit for name, commit in COMMITS.items() if name in died | set(people)]
+    twice = place.twice or (any(name.startswith("reads") for name in people) and not place.died)
+    store = LeavingStore if place.leaving else setting.store
+    setting = msgspec.structs.replace(setting, store=store, tries=2 if twice else 1)
+    commits = [commit for name, commit in COMMITS.items() if name in place.died | set(people)]
     return Scenario(
         name=f"azure/{world}/{'+'.join(people)}",
-        about=f"{about}; {', '.join(people)} meet",
+        about=f"{place.about}; {', '.join(people)} meet",
         parties={name: PEOPLE[name](setting) for name in people},
-        services={TABLE: service(shelves, one_at_a_time=not alone)},
-        judge=CommitJudge(STANDING, commits, lively=world in ("plain", "again") and len(writers) == 1),
+        services={TABLE: place.service(place.shelves, one_at_a_time=place.one_at_a_time and not alone)},
+        judge=CommitJudge(STANDING, commits, lively=lively),
         rest=Rest(
             upkeep=resting(setting, *_REFS),
             near=(_PAST_ALL, _PAST_ALL),

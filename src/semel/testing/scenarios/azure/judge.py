@@ -6,6 +6,7 @@ answer is held against it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final
@@ -61,7 +62,8 @@ class CommitJudge(Judge):
             return list(self._wrongly_refused(told, history))
         if told.how == "done" and not any(self._holds(told.token or 0, dict(moment)) for moment in history):
             return ["A: done was told before it is so"]
-        return [said for saw in told.saw for said in self._misread(saw, history)]
+        missed = _mispaged(told, history) if told.how == "paged" else ()
+        return [*missed, *(said for saw in told.saw for said in self._misread(saw, history))]
 
     @override
     def ended(self, ending: Ending) -> Sequence[str]:
@@ -165,6 +167,14 @@ def _done(commit: Commit, versions: _Versions) -> _Versions:
         else:
             after[_place(write.record)] = commit.token
     return after
+
+
+def _mispaged(told: Told, history: History) -> Iterator[str]:
+    """Judge which records the pages had, whatever they say: one that was there all the time is on exactly one."""
+    met = Counter(record_place(*saw.ref) for saw in told.saw)
+    there = frozenset.intersection(*(frozenset(dict(moment)) for moment in history[told.since - 1 :]))
+    yield from (f"R: {place.partition} was there all the time, and on no page" for place in sorted(there - met.keys()))
+    yield from (f"R: {place.partition} was on two pages" for place in sorted(there) if met[place] > 1)
 
 
 def _without_row(table: Mapping[Place, Values]) -> Iterator[str]:

@@ -25,8 +25,10 @@ __all__ = [
     "Told",
     "committing",
     "listing",
+    "paging",
     "reading",
     "reading_all",
+    "reading_at_once",
     "resting",
     "tidying",
 ]
@@ -58,7 +60,7 @@ class Told(msgspec.Struct, frozen=True):
     """What a party was told."""
 
     how: str
-    """``done``, ``refused``, ``unavailable``, ``unknown``, ``read``, ``tidied``."""
+    """``done``, ``refused``, ``unavailable``, ``unknown``, ``read``, ``paged``, ``tidied``."""
     token: int | None = None
     """The writer's."""
     since: int = 0
@@ -118,6 +120,39 @@ def reading(setting: Setting, *refs: Ref) -> Make:
             saw.append(Saw(ref, found, since, until))
             since = until or since
         return Told("read", saw=tuple(saw))
+
+    return party
+
+
+def reading_at_once(setting: Setting, *refs: Ref) -> Make:
+    """A reader of several records in one call."""
+
+    async def party(ports: Ports) -> Told:
+        since = await _so_far(ports)
+        try:
+            found = await setting.over(ports).get_many(refs)
+        except StoreUnavailable:
+            return Told("unavailable")
+        return Told("read", saw=tuple(Saw(ref, record, since) for ref, record in zip(refs, found, strict=True)))
+
+    return party
+
+
+def paging(setting: Setting) -> Make:
+    """Somebody who reads every record, page by page, two on a page."""
+
+    async def party(ports: Ports) -> Told:
+        store, saw, since = setting.over(ports), list[Saw](), await _so_far(ports)
+        cursor, began, more = None, since, True
+        while more:
+            try:
+                page = await store.page(OutboxEvent, cursor, 2)
+            except StoreUnavailable:
+                return Told("unavailable")
+            until = await _so_far(ports)
+            saw += [Saw(Ref(OutboxEvent, record.key), record, since, until) for record in page.records]
+            cursor, since, more = page.cursor, until, page.cursor is not None
+        return Told("paged", since=began, saw=tuple(saw))
 
     return party
 

@@ -121,7 +121,7 @@ class Store(Protocol):
         ...
 
     async def commit(self, writes: Sequence[Write], token: int) -> None:
-        """Do all of the writes or none. The written records' version is ``token``.
+        """Do all of the writes or none. The written records' version is ``token``, which is never used for two commits.
 
         The writes may come in any order and are applied in that of ``in_order``. Raises ``WriteRefused`` naming at
         least one refused write by its position as given, ``ApplicationRefused`` where the application's own row or

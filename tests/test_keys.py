@@ -72,7 +72,7 @@ async def test_servers_that_start_at_once_share_their_keys(servers: Servers) -> 
     """Each proposes its own; the insert decides, and all use the winner's."""
     started = await asyncio.gather(*(servers.start() for _ in range(10)))
     assert len({held(keys) for keys in started}) == 1
-    assert sorted(servers.records()) == ["fingerprint/1", "refresh/1", "signing/1"]
+    assert sorted(servers.records()) == ["fingerprint/1", "newest/signing", "refresh/1", "signing/1"]
     assert held(await servers.start()) == held(started[0])
 
 
@@ -174,7 +174,7 @@ async def test_the_previous_key_still_verifies(servers: Servers) -> None:
     servers.clock.advance(DAY)
     await keys.rotate(servers.clock.now())
     assert [reads(keys, token) for token in (oldest, older, token_of(keys))] == [False, True, True]
-    assert sorted(servers.records()) == ["fingerprint/1", "refresh/1", "signing/2", "signing/3"]
+    assert sorted(servers.records()) == ["fingerprint/1", "newest/signing", "refresh/1", "signing/2", "signing/3"]
 
 
 async def test_one_of_many_servers_rotates(servers: Servers) -> None:
@@ -185,7 +185,7 @@ async def test_one_of_many_servers_rotates(servers: Servers) -> None:
         assert await servers.rotate(started) == 1
         assert len({keys.signing.current.kid for keys in started}) == 1
         assert f"signing/{number}" in servers.records()
-    assert len(servers.records()) == 4
+    assert len(servers.records()) == 5
 
 
 @pytest.mark.parametrize("fault", [Fault.LOSE, Fault.DROP, Fault.LATE])
@@ -214,7 +214,7 @@ async def test_a_key_that_another_server_made_is_looked_for(servers: Servers) ->
     kid = one.signing.current.kid
     assert kid is not None
     assert not other.signing.known(kid)
-    servers.faults.next("page", Fault.SLOW, Fault.DOWN)
+    servers.faults.next("get", Fault.SLOW, Fault.DOWN)
     assert await asyncio.gather(*(other.knows(kid) for _ in range(5))) == [True] * 5
     assert reads(other, token_of(one))
 
@@ -222,7 +222,7 @@ async def test_a_key_that_another_server_made_is_looked_for(servers: Servers) ->
 async def test_made_up_keys_do_not_reach_the_store(servers: Servers) -> None:
     """At most one reading an interval; and a reading that failed does not count."""
     keys = await servers.start()
-    servers.faults.always(Fault.DOWN, "page")
+    servers.faults.always(Fault.DOWN, "get")
     assert not await keys.knows("made up")
     servers.clock.advance(5)
     for _ in range(2):
@@ -230,8 +230,21 @@ async def test_made_up_keys_do_not_reach_the_store(servers: Servers) -> None:
             await keys.knows("made up")
     servers.faults.lift()
     assert not await keys.knows("made up")
-    servers.faults.always(Fault.DOWN, "page")
+    servers.faults.always(Fault.DOWN, "get")
     assert not await keys.knows("made up")
+
+
+async def test_made_up_keys_make_nobody_wait(servers: Servers) -> None:
+    """While the store is asked for one, however slow it is, whoever has a known one goes on."""
+    keys = await servers.start()
+    servers.clock.advance(5)
+    kid = keys.signing.current.kid
+    assert kid is not None
+    asking = asyncio.ensure_future(keys.knows("made up"))
+    await asyncio.sleep(0)
+    assert await asyncio.wait_for(keys.knows(kid), None)
+    assert not asking.done()
+    assert not await asking
 
 
 async def test_the_published_keys_are_public_and_verify(servers: Servers) -> None:
@@ -258,17 +271,70 @@ async def test_deleting_the_signing_keys_revokes_them(servers: Servers) -> None:
     assert reads(keys, token_of(keys))
 
 
-async def test_more_keys_than_a_page_are_read(servers: Servers) -> None:
-    """What other versions left in the table does not hide ours."""
+async def test_nobody_goes_through_the_store_for_keys(servers: Servers) -> None:
+    """The first start of a store does; no other start, no rotation, nobody who asks for an unknown key."""
     keys = await servers.start(rotate_after=DAY)
-    servers.clock.advance(DAY)
-    await keys.rotate(servers.clock.now())
+    servers.faults.always(Fault.DOWN, "page")
+    for _ in range(3):
+        servers.clock.advance(DAY)
+        assert not await keys.knows("made up")
+        assert await keys.rotate(servers.clock.now())
+        assert held(await servers.start()) == held(keys)
+    assert held(await servers.start(SECRET)) == held(keys)
+    assert all(record.wrapped for record in servers.records().values())
+
+
+async def older(servers: Servers) -> None:
+    """Make the store one of a release that knew no pointer, with more in it than a page takes."""
     strange = [
         KeyRecord(id=f"other/{n}", algorithm="?", secret="?", wrapped=False, created_at=servers.clock.now())
         for n in range(250)
     ]
-    await servers.memory.commit([Insert(record) for record in strange], token=1)
+    found = servers.records()["newest/signing"]
+    await servers.memory.commit([Delete(found), *map(Insert, strange)], token=1)
+
+
+async def test_an_older_store_is_gone_through_once(servers: Servers) -> None:
+    """What other versions left in the table does not hide our keys, and the next start finds them named."""
+    keys = await servers.start(rotate_after=DAY)
+    servers.clock.advance(DAY)
+    await keys.rotate(servers.clock.now())
+    await older(servers)
+    started = await asyncio.gather(*(servers.start() for _ in range(5)))
+    assert {held(each) for each in started} == {held(keys)}
+    servers.faults.always(Fault.DOWN, "page")
     assert held(await servers.start()) == held(keys)
+
+
+@pytest.mark.parametrize("rounds", [1, 2, 3])
+async def test_keys_of_an_older_release_are_followed(servers: Servers, rounds: int) -> None:
+    """While it runs beside this one it makes keys that nothing names: they are found, and rotation goes on."""
+    keys = await servers.start(rotate_after=DAY)
+    named = servers.records()["newest/signing"]
+    for _ in range(rounds):
+        servers.clock.advance(DAY)
+        assert await keys.rotate(servers.clock.now())
+    written = servers.records()["newest/signing"]
+    await servers.memory.commit([Replace(named.but(version=written.version))], token=1)
+    other = await servers.start(rotate_after=DAY)
+    assert held(other) == held(keys)
+    assert len(list(other.signing.verifying)) == 2
+    servers.clock.advance(DAY)
+    assert await servers.rotate([keys, other]) == 1
+    assert held(other) == held(keys)
+    assert sorted(servers.records())[-2:] == [f"signing/{rounds + 1}", f"signing/{rounds + 2}"]
+
+
+@pytest.mark.parametrize("text", ["", "?", "-1", "0", "7"])
+async def test_a_pointer_that_was_edited_hides_no_key(servers: Servers, text: str) -> None:
+    """It names no number, or that of no key: the keys are found all the same, and the next one is named again."""
+    keys = await servers.start(rotate_after=DAY)
+    edited = servers.records()["newest/signing"].but(secret=text)
+    await servers.memory.commit([Replace(edited)], token=1)
+    assert held(await servers.start()) == held(keys)
+    servers.clock.advance(DAY)
+    assert await keys.rotate(servers.clock.now())
+    assert servers.records()["newest/signing"].secret == "2"
 
 
 @pytest.mark.parametrize(

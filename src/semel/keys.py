@@ -22,7 +22,7 @@ from joserfc.jwk import ECKey, KeySet, KeySetSerialization
 
 from semel.errors import CommitUnknown, ConfigurationInvalid, StoreUnavailable, WriteRefused
 from semel.model import KeyRecord, Secret
-from semel.ports import Clock, Delete, Ids, Insert, Replace, Store, Write
+from semel.ports import Clock, Delete, Ids, Insert, Ref, Replace, Store, Write
 
 __all__ = ["ALGORITHM", "KeyOptions", "Keys", "Purpose", "SigningKeys", "Wrapping"]
 
@@ -30,6 +30,9 @@ ALGORITHM: Final = "ES256"
 """How access tokens are signed (RFC 7518, 3.4): what every JWT library verifies."""
 
 _SIGNING: Final = "signing/"
+_NEWEST: Final = "newest/signing"
+"""The record that names the newest signing key by its number. Written by the commit that makes the key, so that nobody
+has to look for it among all the records of a store."""
 _LEAST_SECRET: Final = 32  # characters
 _NONCE: Final = 12  # bytes; NIST SP 800-38D, 5.2.1.1
 _TRIES: Final = 5
@@ -117,6 +120,13 @@ class SigningKeys:
         return self.verifying.as_dict()
 
 
+class _Signing(NamedTuple):
+    """The signing keys, the newest first, and what named them when they were read."""
+
+    keys: Sequence[KeyRecord]
+    pointer: KeyRecord
+
+
 class _Shelf:
     """The key records of one store: wrapped at rest, open here."""
 
@@ -128,25 +138,60 @@ class _Shelf:
     async def secret(self, purpose: Purpose, now: datetime) -> bytes:
         """Return the secret for a purpose, made at the first time. Raises a ``StoreError``."""
         proposed = KeyRecord(
-            id=f"{purpose}/1", algorithm="HS256", secret=self._ids.secret(), wrapped=False, created_at=now
+            id=_secret_id(purpose), algorithm="HS256", secret=self._ids.secret(), wrapped=False, created_at=now
         )
         return (await self._the(proposed)).secret.encode()
 
-    async def signing(self, now: datetime) -> list[KeyRecord]:
-        """Return the signing keys, the newest first; where there is none, make one. Raises a ``StoreError``."""
-        records = [self._opened(record) for record in await self._all() if record.id.startswith(_SIGNING)]
-        return sorted(records, key=_number, reverse=True) or [await self._the(self._signing_key(1, now))]
+    async def signing(self, now: datetime) -> _Signing:
+        """Return the signing keys; where there is none, make one. Raises a ``StoreError``."""
+        for _ in range(_TRIES):
+            pointer = await self._store.get(KeyRecord, (_NEWEST,))
+            if pointer is not None and (keys := await self._named_by(self._opened(pointer))):
+                return _Signing(keys, pointer)
+            await self._point(pointer, now)
+        raise StoreUnavailable("a signing key could not be made")
 
-    async def follow(self, signing: Sequence[KeyRecord], now: datetime) -> bool:
+    async def follow(self, signing: _Signing, now: datetime) -> bool:
         """Insert the signing key after the newest, delete those before it; tell whether that is known to be done."""
-        following = self._signing_key(_number(signing[0]) + 1, now)
-        return await self._put(Insert(self._closed(following)), *map(Delete, signing[1:]))
+        following = self._signing_key(_number(signing.keys[0]) + 1, now)
+        named = Replace(self._closed(_naming(following).but(version=signing.pointer.version)))
+        return await self._put(Insert(self._closed(following)), named, *map(Delete, signing.keys[1:]))
 
-    async def wrap_bare(self) -> None:
+    async def wrap_bare(self, signing: _Signing) -> None:
         """Wrap the keys that are older than the operator's secret. Raises a ``StoreError``."""
-        for record in await self._all():
-            if self._wrapping and not record.wrapped:
+        if self._wrapping is None:
+            return
+        ids = [*map(_secret_id, Purpose), _NEWEST, *(record.id for record in signing.keys)]
+        for record in await self._read(ids):
+            if record is not None and not record.wrapped:
                 await self._put(Replace(self._closed(record)))
+
+    async def _named_by(self, pointer: KeyRecord) -> list[KeyRecord]:
+        """Return the key that is named, the one before, and any that follow, the newest first.
+
+        Releases that knew no pointer made keys without moving it.
+        """
+        named = int(pointer.secret) if pointer.secret.isdecimal() else 0
+        numbers = range(max(named - 1, 1), named + 2)
+        found: list[KeyRecord] = []
+        while numbers:
+            records = await self._read([f"{_SIGNING}{number}" for number in numbers])
+            found += [self._opened(record) for record in records if record is not None]
+            numbers = range(numbers.stop, numbers.stop + (records[-1] is not None))
+        return found[::-1]
+
+    async def _point(self, pointer: KeyRecord | None, now: datetime) -> None:
+        """Let the pointer name the newest signing key there is, or the first, which is made with it.
+
+        A key that nothing names is found only by going through the whole store, which is done once for each.
+        """
+        standing = [record for record in await self._all() if record.id.startswith(_SIGNING)]
+        newest = max(standing, key=_number, default=None)
+        named = newest or self._signing_key(1, now)
+        first = [Insert(self._closed(named))] if newest is None else []
+        naming = self._closed(_naming(named))
+        # Done, refused or unknown: the next reading tells what stands there.
+        await self._put(*first, Replace(naming.but(version=pointer.version)) if pointer else Insert(naming))
 
     async def _the(self, proposed: KeyRecord) -> KeyRecord:
         """Return the record of this id: the proposed one, unless somebody was first."""
@@ -164,6 +209,9 @@ class _Shelf:
         except (WriteRefused, CommitUnknown):
             return False
         return True
+
+    async def _read(self, ids: Sequence[str]) -> list[KeyRecord | None]:
+        return cast("list[KeyRecord | None]", await self._store.get_many([Ref(KeyRecord, (id_,)) for id_ in ids]))
 
     async def _all(self) -> list[KeyRecord]:
         page = await self._store.page(KeyRecord, None, _PAGE)
@@ -192,8 +240,17 @@ class _Shelf:
         return record.but(secret=self._wrapping.unwrap(record), wrapped=False)
 
 
+def _secret_id(purpose: Purpose) -> str:
+    return f"{purpose}/1"
+
+
 def _number(record: KeyRecord) -> int:
     return int(record.id.removeprefix(_SIGNING))
+
+
+def _naming(key: KeyRecord) -> KeyRecord:
+    """Return the pointer that names this signing key."""
+    return KeyRecord(id=_NEWEST, algorithm="number", secret=str(_number(key)), wrapped=False, created_at=key.created_at)
 
 
 class _Reading(NamedTuple):
@@ -228,8 +285,8 @@ class Keys:
         now, began = clock.now(), clock.monotonic()
         secrets = {purpose: await shelf.secret(purpose, now) for purpose in Purpose}
         signing = await shelf.signing(now)
-        await shelf.wrap_bare()
-        return cls(shelf, clock, options, _Reading(secrets, signing, began))
+        await shelf.wrap_bare(signing)
+        return cls(shelf, clock, options, _Reading(secrets, signing.keys, began))
 
     def secret(self, purpose: Purpose) -> bytes:
         """Return 256 random bits for one purpose: the same on every server of the store, for ever."""
@@ -250,19 +307,21 @@ class Keys:
         return self.signing.known(kid)
 
     async def rotate(self, now: datetime) -> bool:
-        """Make the next signing key if the newest has signed long enough, and read them in any case.
+        """Read the keys, and make the next signing key if the newest has signed long enough.
 
         Returns whether this call is known to have made one. A duty of upkeep: any number of servers may do it at
         once, since the insert of the next number decides. Raises a ``StoreError``.
         """
-        records = await self._shelf.signing(now)
-        due = now - records[0].created_at >= timedelta(seconds=self._options.rotate_after)
-        made = due and await self._shelf.follow(records, now)
+        signing = await self._read()
+        if now - signing.keys[0].created_at < timedelta(seconds=self._options.rotate_after):
+            return False
+        made = await self._shelf.follow(signing, now)
         await self._read()
         return made
 
-    async def _read(self) -> None:
+    async def _read(self) -> _Signing:
         began = self._clock.monotonic()
-        records = await self._shelf.signing(self._clock.now())
-        self.signing.use(records)
+        signing = await self._shelf.signing(self._clock.now())
+        self.signing.use(signing.keys)
         self._read_at = began
+        return signing

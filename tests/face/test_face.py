@@ -18,8 +18,8 @@ from semel.errors import (
     NotFound,
     UserAlreadyExists,
 )
-from semel.model import Identity, KeyRecord, Record, SessionFamily
-from semel.ports import Insert, Page
+from semel.model import Identity, Key, KeyRecord, Record, SessionFamily
+from semel.ports import Insert
 from semel.states import IdentityState, RegistrationState
 from semel.stores.memory import MemoryStore
 from semel.testing import STORE_OPERATIONS, Fault, FaultPlan, FaultyStore, VirtualClock
@@ -258,10 +258,10 @@ class Breaking(MemoryStore):
         raise ZeroDivisionError
 
     @override
-    async def page(self, kind: type[R], cursor: str | None, limit: int) -> Page:
+    async def get(self, kind: type[R], key: Key) -> R | None:
         if self.opened:
             raise ZeroDivisionError
-        return await super().page(kind, cursor, limit)
+        return await super().get(kind, key)
 
 
 async def test_tokens_outlive_the_key_that_signed_them() -> None:

@@ -5,9 +5,13 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
 from aiobotocore.session import AioSession
 
 from semel import Semel, Settings
+from semel.ports import Insert, Store
+from semel.testing.clock import SequentialIds
+from semel.testing.store_contract.samples import identifier
 from tests.stores.dynamodb_parts import opened
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "dynamodb.md"
@@ -47,11 +51,21 @@ class Meter:
         return found
 
 
-async def test_it_costs_what_the_page_says(dynamodb_url: str) -> None:
-    """In a table with nobody else in it: nothing is measured that grows with their number."""
+async def fill(store: Store, people: int) -> None:
+    """Let so many others have an email."""
+    ids = SequentialIds("others")
+    for start in range(0, people, 100):
+        others = [identifier(ids, f"{start + each}@gmail.com") for each in range(100)]
+        await store.commit([Insert(each) for each in others], ids.token())
+
+
+@pytest.mark.parametrize("others", [0, 500])
+async def test_it_costs_what_the_page_says(dynamodb_url: str, others: int) -> None:
+    """However many others there are: nothing grows with their number."""
     meter, measured = Meter(), {}
     settings = Settings(_env_file=None, argon2_memory_kib=8, argon2_iterations=1, upkeep=False)
     async with opened(dynamodb_url, meter.session) as store, Semel(settings, store=store) as semel:
+        await fill(store, others)
         meter.read()
         await semel.register(**PERSON)
         measured["a sign-up"] = meter.read()
@@ -63,5 +77,7 @@ async def test_it_costs_what_the_page_says(dynamodb_url: str) -> None:
         measured["a request by somebody who is signed in"] = meter.read()
         await semel.upkeep_once()
         measured["a pass of upkeep that finds nothing due"] = meter.read()
+        async with Semel(settings, store=store):
+            measured["a start of another server"] = meter.read()
     said = {row[1]: (int(row[2]), float(row[3]), float(row[4])) for row in ROW.finditer(PAGE.read_text())}
     assert measured == said

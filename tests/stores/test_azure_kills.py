@@ -11,9 +11,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from semel.errors import StoreInconsistent
 from semel.model import Record
 from semel.ports import Delete, Insert, Ref, Replace, Write
 from semel.stores.azure_connect import open_entities
+from semel.stores.azure_entities import Values
+from semel.stores.azure_places import journal_id, journal_place, journal_values
 from semel.stores.azure_tables import AzureTablesStore
 from semel.stores.azure_url import parse_url
 from semel.system import SystemClock
@@ -101,6 +104,21 @@ async def test_upkeep_leaves_nothing_of_it(point: int, azure_table: AzureTable, 
     assert rows.count("") == rows.count("due") == 2
     assert len(rows) == 4
     assert not any("mark" in each.values for each in await azure_table.everything())
+
+
+@pytest.mark.parametrize("said", [{"state": "pending", "records": "?", "due": "[]"}, {"state": "pending"}])
+async def test_a_journal_that_was_edited_keeps_no_other_waiting(azure_table: AzureTable, said: Values) -> None:
+    """It stays, and the pass says so; those behind it, of its partition and of others, are ended first."""
+    sound = journal_values([], "")
+    edited, *others = [journal_place(journal_id(token, 0)) for token in (0, 8, 1)]
+    assert edited.partition == others[0].partition != others[1].partition
+    async with azure_table.entities() as entities:
+        for place, values in ((edited, said), *((other, sound) for other in others)):
+            await entities.insert(place.partition, {place.row: values})
+    async with store_of(azure_table, timedelta(minutes=2)) as store:
+        with pytest.raises(StoreInconsistent):
+            await store.tidy()
+    assert [each.place for each in await azure_table.everything()] == [edited]
 
 
 async def test_there_are_no_more_points(azure_table: AzureTable, azure_environment: Emulator) -> None:

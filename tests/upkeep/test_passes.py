@@ -1,15 +1,20 @@
 """A pass of upkeep: all that is due, each once, whatever one record or one moment is stuck on."""
 
 import asyncio
+from datetime import datetime
+from typing import TypeVar
 
 import pytest
+from typing_extensions import override
 
-from semel.errors import SemelError, StoreRejected, StoreUnavailable
-from semel.model import Registration
+from semel.errors import SemelError, StoreInconsistent, StoreRejected, StoreUnavailable
+from semel.model import Identity, OutboxEvent, Record, Registration
 from semel.ports import Delete, Write
 from semel.stores.memory import MemoryStore
-from semel.testing import Fault, FaultyTidyingStore
+from semel.testing import Fault, FaultyStore, FaultyTidyingStore
 from tests.protocol.worlds import KEY, World
+
+R = TypeVar("R", bound=Record)
 
 STUCK = 250
 
@@ -76,6 +81,36 @@ async def test_a_store_that_is_down_ends_the_pass() -> None:
     world.network.next("due", Fault.DOWN)
     with pytest.raises(StoreUnavailable):
         await world.server().upkeep.once()
+
+
+class Edited(MemoryStore):
+    """A store in memory, one of whose due records somebody has edited so that it cannot be read."""
+
+    def __init__(self, kind: type[Record]) -> None:
+        super().__init__()
+        self.kind = kind
+
+    @override
+    async def due(self, kind: type[R], before: datetime, limit: int) -> list[R]:
+        if kind is self.kind:
+            raise StoreInconsistent("what is stored is no record")
+        return await super().due(kind, before, limit)
+
+
+@pytest.mark.parametrize("kind", [Registration, Identity, OutboxEvent])
+async def test_what_cannot_be_read_of_one_type_hides_no_other_type(kind: type[Record]) -> None:
+    """Wherever it comes in the row: it is noted, and what is due of the other types is ended."""
+    world = World()
+    await copies(world, 0)
+    edited = Edited(kind)
+    edited.table = world.memory.table
+    world.store = FaultyStore(edited, world.network, world.clock)
+    server = world.server("B")
+    done = await server.upkeep.once()
+    failed = [{"duty": "due", "type": kind.TYPE, "code": "store_inconsistent"}]
+    assert server.events.named("upkeep.failed") == failed
+    assert done["forget_registration"] == (kind is not Registration)
+    assert done["forget_event"] == (kind is not OutboxEvent)
 
 
 class Untidy(MemoryStore):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final, TypeVar, cast
 
-from semel.errors import InvalidInput, StoreUnavailable, WriteRefused
+from semel.errors import InvalidInput, StoreError, StoreInconsistent, StoreRejected, StoreUnavailable, WriteRefused
 from semel.model import Key, Record
 from semel.ports import Clock, Page, Ref, Write, in_order
 from semel.stores.azure_commits import PATIENCE_SECONDS, TRIES, Commits, Seen
@@ -117,16 +117,25 @@ class AzureTablesStore:
         return await self._entities.time()
 
     async def tidy(self) -> int:
-        """See ``Tidies.tidy``: end the commits of workers that died, and forget their journals."""
+        """See ``Tidies.tidy``: end the commits of workers that died, and forget their journals.
+
+        One that cannot be ended keeps none waiting: its error is raised once all others are.
+        """
         now, ended = await self._entities.time(), 0
+        stuck: StoreError | None = None
         for partition in WORK:
             bounds = journal_bounds(partition)
             while journals := await self._entities.between(bounds, _BATCH):
                 left = [each for each in journals if each.written_at is not None and now - each.written_at > _LEFT_FOR]
                 for journal in left:
-                    await self._forgotten(journal)
+                    try:
+                        await self._forgotten(journal)
+                    except (StoreInconsistent, StoreRejected) as error:
+                        stuck = stuck or error
                 ended += len(left)
                 bounds = Bounds(journals[-1].place, bounds.before)
+        if stuck is not None:
+            raise stuck
         return ended
 
     async def close(self) -> None:
@@ -139,6 +148,8 @@ class AzureTablesStore:
             await self._commits.forget(journal)
         except NotAnswered:
             raise StoreUnavailable("The store did not answer.") from None
+        except (KeyError, TypeError, ValueError):
+            raise StoreInconsistent("The journal of a commit says what none can say: its entity was edited.") from None
 
     async def _confirmed(self, kind: type[R], rows: Sequence[Entity]) -> list[R]:
         """Return the records to which due rows lead, and sweep away those that lead to none."""

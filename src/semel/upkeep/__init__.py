@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from semel.errors import SemelError
+from semel.errors import SemelError, StoreUnavailable
 from semel.model import Identity, Key, OutboxEvent, Record, Registration
 from semel.ports import Tidies
 from semel.protocol.engine import Engine
@@ -56,16 +56,25 @@ class Upkeep:
     async def once(self) -> dict[str, int]:
         """Make one pass over all that is due now; return how much each duty did. Raises ``StoreUnavailable``.
 
-        A store that has to be tidied is, which counts as the duty ``tidy``.
+        A store that has to be tidied is, which counts as the duty ``tidy``. A type of which the store cannot tell what
+        is due is noted, and left to the next pass.
         """
         done = {duty.name: 0 for duty in self._duties}
         if isinstance(self._engine.store, Tidies):
             done["tidy"] = await self._tidied(self._engine.store)
         for kind in dict.fromkeys(duty.kind for duty in self._duties):
-            async for batch in self._due(kind):
-                for start in range(0, len(batch), self._width):
-                    await asyncio.gather(*(self._look_after(one, done) for one in batch[start : start + self._width]))
+            try:
+                await self._go_through(kind, done)
+            except StoreUnavailable:
+                raise
+            except Exception as error:  # noqa: BLE001 - what cannot be read of one type must not hide the other types
+                self._engine.events.emit("upkeep.failed", {"duty": "due", "type": kind.TYPE, "code": code_of(error)})
         return done
+
+    async def _go_through(self, kind: type[Record], done: dict[str, int]) -> None:
+        async for batch in self._due(kind):
+            for start in range(0, len(batch), self._width):
+                await asyncio.gather(*(self._look_after(one, done) for one in batch[start : start + self._width]))
 
     async def _tidied(self, store: Tidies) -> int:
         try:

@@ -67,6 +67,15 @@ def test_other_libraries_lines_look_the_same(lines: io.StringIO) -> None:
     assert [json.loads(line)["event"] for line in lines.getvalue().splitlines()] == ["Started", "odd"]
 
 
+@pytest.mark.parametrize("library", ["aiobotocore.credentials", "azure.identity.aio", "botocore.tokens"])
+def test_what_is_raised_as_well_is_no_warning(lines: io.StringIO, library: str) -> None:
+    """Unless somebody asks for all lines: credentials that are not there are one line of ours."""
+    for level in ("info", "debug"):
+        configure_logs(level, "json", lines)
+        logging.getLogger(library).warning("No token at %s", level)
+    assert [json.loads(line)["event"] for line in lines.getvalue().splitlines()] == ["No token at debug"]
+
+
 def test_events_are_counted_by_what_they_say() -> None:
     """Registrations by door and outcome, conflicts by field, waits, rescues; and every event by name."""
     metrics = Metrics()

@@ -99,6 +99,8 @@ async def test_a_table_of_another_shape_is_refused(new_dynamodb_url: str) -> Non
         ("AWS_ACCESS_KEY_ID", None, "NoCredentialsError"),
         ("AWS_PROFILE", "nobody", "ProfileNotFound"),
         ("AWS_ENDPOINT_URL_DYNAMODB", "hush", "no URL of an endpoint"),
+        ("AWS_CA_BUNDLE", "/hush", r"FileNotFoundError\): AWS_CA_BUNDLE"),
+        ("AWS_CA_BUNDLE", __file__, r"SSLError\): AWS_CA_BUNDLE"),
     ],
 )
 async def test_a_setting_of_the_sdk_that_is_wrong_stops_the_start(

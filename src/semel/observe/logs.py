@@ -21,6 +21,7 @@ LOGGER = "semel"
 """The name of the logger that every event goes to; an application that embeds Semel sets its level and handlers."""
 
 _OURS: Final = (LOGGER, "uvicorn")
+_TALKATIVE: Final = ("aiobotocore", "azure.identity", "botocore")
 
 _merge: Final = structlog.contextvars.merge_contextvars
 _name_level: Final = structlog.stdlib.add_log_level
@@ -90,8 +91,9 @@ def configure_logs(level: str, form: Literal["console", "json"], stream: TextIO 
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
-    # It warns over a dozen lines of what it raises as well; who looks for the reason asks for all lines.
-    logging.getLogger("azure.identity").setLevel(logging.WARNING if level == "debug" else logging.ERROR)
+    # They warn over a dozen lines of what they raise as well; who looks for the reason asks for all lines.
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING if level == "debug" else logging.ERROR)
     for name in _OURS:
         logging.getLogger(name).setLevel(level.upper())
 

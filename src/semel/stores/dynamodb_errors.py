@@ -9,6 +9,7 @@ The service's own messages may show values of items, so they are neither quoted 
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Final
@@ -87,6 +88,8 @@ _RIGHTS: Final = frozenset({"AccessDeniedException", "OptInRequired"})
 _MISSING: Final = frozenset({"ResourceNotFoundException", "TableNotFoundException"})
 _TRANSPORT: Final = (HTTPClientError, TransportError)
 _UNSENT: Final = (ConnectTimeoutError, ProxyConnectionError, SSLError)
+_UNREADABLE: Final = (FileNotFoundError, NotADirectoryError, PermissionError, ssl.SSLError)
+"""What comes of reading a file of certificates; the SDK reads it with each connection, and calls that an HTTP error."""
 _BEFORE_CONNECTING: Final = (aiohttp.ClientConnectorError, socket.gaierror)
 
 
@@ -149,6 +152,11 @@ def start_error(error: Exception) -> StoreError | ConfigurationInvalid:
     if code(error) in _RIGHTS:
         return ConfigurationInvalid(
             "The credentials lack a right at the DynamoDB table: docs/how-to/dynamodb.md lists those needed."
+        )
+    if type(error) is HTTPClientError and isinstance(error.kwargs.get("error"), _UNREADABLE):
+        return ConfigurationInvalid(
+            f"The AWS SDK cannot use its certificates ({code(error.kwargs['error'])}): "
+            "AWS_CA_BUNDLE, or ca_bundle in the profile, must name a file of them in PEM format."
         )
     if isinstance(error, (*_TRANSPORT, ClientError, ResponseParserError)):
         return read_error(error)

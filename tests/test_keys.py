@@ -4,20 +4,24 @@ import asyncio
 import json
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import TypeVar
 
 import pytest
 from joserfc import jwt
 from joserfc.errors import InvalidKeyIdError
 from joserfc.jwk import KeySet
+from typing_extensions import override
 
 from semel.errors import ConfigurationInvalid, StoreUnavailable
 from semel.keys import ALGORITHM, KeyOptions, Keys, Purpose
-from semel.model import KeyRecord, Secret
+from semel.model import Key, KeyRecord, Record, Secret
 from semel.ports import Delete, Insert, Replace, Store
 from semel.stores.memory import MemoryStore
 from semel.testing.clock import SequentialIds, VirtualClock
 from semel.testing.faults import STORE_OPERATIONS, Fault, FaultPlan
 from semel.testing.stores import FaultyStore
+
+R = TypeVar("R", bound=Record)
 
 SECRET = Secret("an operator's secret, 32 characters or more")
 DAY = 86_400.0
@@ -245,6 +249,36 @@ async def test_made_up_keys_make_nobody_wait(servers: Servers) -> None:
     assert await asyncio.wait_for(keys.knows(kid), None)
     assert not asking.done()
     assert not await asking
+
+
+class Hanging(MemoryStore):
+    """A store that, once it hangs, lets every reading wait in vain, five seconds long."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        super().__init__()
+        self.clock = clock
+        self.hangs = False
+
+    @override
+    async def get(self, kind: type[R], key: Key) -> R | None:
+        if self.hangs:
+            await self.clock.sleep(5)
+            raise StoreUnavailable
+        return await super().get(kind, key)
+
+
+async def test_who_waited_for_a_reading_that_failed_waits_for_no_other() -> None:
+    """All that ask for made-up keys meanwhile fail together; whoever asks afterwards has it looked for anew."""
+    clock = VirtualClock()
+    store = Hanging(clock)
+    keys = await Keys.open(store, clock, SequentialIds("server"))
+    clock.advance(5)
+    store.hangs = True
+    told = await asyncio.gather(*(keys.knows(f"made up {n}") for n in range(20)), return_exceptions=True)
+    assert [type(each) for each in told] == [StoreUnavailable] * 20
+    assert clock.monotonic() == 10
+    store.hangs = False
+    assert not await keys.knows("made up")
 
 
 async def test_the_published_keys_are_public_and_verify(servers: Servers) -> None:

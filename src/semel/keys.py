@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from joserfc.jwk import ECKey, KeySet, KeySetSerialization
 
-from semel.errors import CommitUnknown, ConfigurationInvalid, StoreUnavailable, WriteRefused
+from semel.errors import CommitUnknown, ConfigurationInvalid, StoreError, StoreUnavailable, WriteRefused
 from semel.model import KeyRecord, Secret
 from semel.ports import Clock, Delete, Ids, Insert, Ref, Replace, Store, Write
 
@@ -268,6 +268,7 @@ class Keys:
         self.signing = SigningKeys(read.signing)
         self._secrets = read.secrets
         self._read_at = read.at
+        self._failed_at = read.at
         self._shelf = shelf
         self._clock = clock
         self._options = options
@@ -300,7 +301,10 @@ class Keys:
         """
         if self.signing.known(kid):
             return True
+        asked = self._clock.monotonic()
         async with self._reading:  # so whoever asks meanwhile shares the reading
+            if self._failed_at > asked:  # and its failure: else each would wait for those of all before it
+                raise StoreUnavailable("the signing keys could not be read")
             waited = self._clock.monotonic() - self._read_at
             if not self.signing.known(kid) and waited >= self._options.reload_interval:
                 await self._read()
@@ -321,7 +325,11 @@ class Keys:
 
     async def _read(self) -> _Signing:
         began = self._clock.monotonic()
-        signing = await self._shelf.signing(self._clock.now())
+        try:
+            signing = await self._shelf.signing(self._clock.now())
+        except StoreError:
+            self._failed_at = self._clock.monotonic()
+            raise
         self.signing.use(signing.keys)
         self._read_at = began
         return signing

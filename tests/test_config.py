@@ -71,6 +71,7 @@ def test_arguments_come_before_the_file(read: Read, tmp_path: Path) -> None:
         ("SEMEL_SKEW_SECONDS=6", "SEMEL_SKEW_SECONDS must be from 0 to a quarter of SEMEL_LEASE_SECONDS"),
         ("SEMEL_REMOVAL_HORIZON_SECONDS=79", "SEMEL_REMOVAL_HORIZON_SECONDS must be at least four leases"),
         ("SEMEL_SESSION_DAYS=0.001", "SEMEL_ACCESS_TOKEN_SECONDS must be above 0 and at most SEMEL_SESSION_DAYS"),
+        ("SEMEL_SESSIONS_PER_ACCOUNT=51", "SEMEL_SESSIONS_PER_ACCOUNT must be from 1 to 50"),
         ("SEMEL_ARGON2_MEMORY_KIB=7", "SEMEL_ARGON2_MEMORY_KIB must be at least 8"),
         ("SEMEL_SECRET_KEY=short", "SEMEL_SECRET_KEY must be at least 32 characters"),
         ("SEMEL_ROLES=Creator, ADMIN", "SEMEL_ROLES: must not offer an administrator's role"),

@@ -204,7 +204,7 @@ class Settings(BaseSettings):
     refresh_reuse_seconds: Seconds = 10
     """For how long a spent refresh token buys another, so that a lost answer or a second tab signs nobody out."""
     sessions_per_account: Count = 20
-    """How many sessions an account has at once; one more ends the oldest."""
+    """How many sessions an account has at once, at most 50; one more ends the oldest."""
     token_issuer: str = "semel"  # noqa: S105 - a name
     """The issuer (iss) of access tokens."""
     token_audience: str = "semel"  # noqa: S105 - a name

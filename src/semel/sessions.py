@@ -36,6 +36,10 @@ _RETRY_AFTER: Final = 1.0
 """In seconds: who comes back with a spent token must do so within the reuse interval."""
 
 
+_MOST_SESSIONS: Final = 50
+"""An account ends with all that it owns in one commit, and DynamoDB takes a hundred writes in one."""
+
+
 class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How long sessions live, in seconds. Raises ``ConfigurationInvalid`` where the values contradict each other."""
 
@@ -46,7 +50,7 @@ class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
     reuse_interval: float = 10.0
     """For how long a spent refresh token buys a sibling, so that a lost answer or a second tab signs nobody out."""
     per_account: int = 20
-    """How many sessions an account has at once; a further sign-in ends the oldest."""
+    """How many sessions an account has at once; a further sign-in ends the oldest. All end in one commit with it."""
     issuer: str = "semel"
     audience: str = "semel"
 
@@ -55,7 +59,7 @@ class SessionOptions(msgspec.Struct, frozen=True, kw_only=True):
         for holds, rule in (
             (0 < self.access_lifetime <= self.lifetime, "access_lifetime must be above 0 and at most lifetime"),
             (0 <= self.reuse_interval < self.lifetime, "reuse_interval must be from 0 to lifetime"),
-            (self.per_account > 0, "per_account must be above 0"),
+            (0 < self.per_account <= _MOST_SESSIONS, f"per_account must be from 1 to {_MOST_SESSIONS}"),
             (self.issuer and self.audience, "issuer and audience must not be empty"),
         ):
             if not holds:

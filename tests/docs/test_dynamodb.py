@@ -74,7 +74,9 @@ def needed(faults: AwsFaults) -> set[str]:
 def test_the_commands_run(url: str, tmp_path: Path, dynamodb: Emulator) -> None:
     """As the page says, but for the server, which is there already."""
     (script,) = (block.code for block in PAGE.blocks if block.language == "bash")
-    after = script.partition("\n")[2].replace("127.0.0.1:8001", f"127.0.0.1:{dynamodb.port}")
+    after = "\n".join(line for line in script.splitlines() if not line.startswith("dynoxide")).replace(
+        "127.0.0.1:8001", f"127.0.0.1:{dynamodb.port}"
+    )
     after = after.replace("dynamodb:///semel", url)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     done = subprocess.run(

@@ -3,10 +3,13 @@
 import asyncio
 import traceback
 from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from aiobotocore.session import AioSession
+from botocore.exceptions import ChecksumError, ClientError
 
 from semel.errors import (
     CommitUnknown,
@@ -18,8 +21,8 @@ from semel.errors import (
     WriteRefused,
 )
 from semel.model import RECORD_TYPES, Identity, KeyRecord, SessionFamily
-from semel.ports import Delete, Insert, Ref, Replace, Write
-from semel.stores.dynamodb_errors import commit_error, read_error
+from semel.ports import Delete, Insert, Page, Ref, Replace, Write
+from semel.stores.dynamodb_errors import UnforeseenError, commit_error, read_error, sdk_errors_alone
 from semel.stores.dynamodb_items import REVISION, as_item, shards
 from semel.stores.migrate import migrate
 from semel.stores.schema import Migrated, fields
@@ -126,6 +129,10 @@ async def test_a_region_is_named_by_the_url_or_by_either_variable(
     async with opened(named), sdk(named) as client:
         assert client.meta.region_name == "eu-west-1"
     monkeypatch.setenv("AWS_REGION", "eu-north-1")
+    session = AioSession()
+    session.set_config_variable("region", "eu-south-1")
+    async with sdk(dynamodb_url, session) as client:
+        assert client.meta.region_name == "eu-south-1"
     async with opened(dynamodb_url), sdk(dynamodb_url) as client, sdk(named) as other:
         assert (client.meta.region_name, other.meta.region_name) == ("eu-north-1", "eu-west-1")
 
@@ -257,7 +264,7 @@ async def test_no_write_is_no_commit(dynamodb_url: str) -> None:
     assert faults.sent.total() == 1
 
 
-@pytest.mark.parametrize("cursor", ["", "{}", "[]", '["a","b"]', f'["{"a" * 3000}"]', "hush"])
+@pytest.mark.parametrize("cursor", ["", "{}", "[]", '["a","b"]', f'["{"a" * 3000}"]', "hush", '["\ud800"]'])
 async def test_a_cursor_of_nobodys_is_refused(dynamodb_url: str, cursor: str) -> None:
     """An empty one is none."""
     async with opened(dynamodb_url) as store:
@@ -290,6 +297,16 @@ async def test_all_that_is_due_is_looked_at_however_little_at_once(dynamodb_url:
     assert faults.sent["BatchGetItem"] > 3
 
 
+async def test_a_page_of_no_records_leads_to_where_it_began(dynamodb_url: str) -> None:
+    """It is no error, and passes over nothing."""
+    async with opened(dynamodb_url) as store:
+        await store.commit([Insert(key(IDS)) for _ in range(3)], IDS.token())
+        cursor = (await store.page(KeyRecord, None, 1)).cursor
+        assert await store.page(KeyRecord, None, 0) == Page((), None)
+        assert cursor is not None
+        assert await store.page(KeyRecord, cursor, 0) == Page((), cursor)
+
+
 async def test_the_time_is_that_of_the_answer(dynamodb_url: str) -> None:
     """The service's header has seconds; the middle of one is never more than half a second off."""
     async with opened(dynamodb_url) as store:
@@ -304,6 +321,7 @@ async def test_the_time_is_that_of_the_answer(dynamodb_url: str) -> None:
     [
         (AwsFault.LOST, True),
         (AwsFault.BROKEN, True),
+        (AwsFault.GARBLED, True),
         (AwsFault.DROPPED, False),
         (AwsFault.UNAVAILABLE, False),
     ],
@@ -450,6 +468,53 @@ async def test_a_refusal_by_itself_is_no_refusal(dynamodb_url: str) -> None:
     assert faults.met == {AwsFault.IN_PROGRESS: 1, AwsFault.FORGOTTEN: 1}
 
 
+async def test_what_is_under_way_already_is_never_refused_because_of_itself(dynamodb_url: str) -> None:
+    """Whatever else comes in between. Where nothing tells what came of it, it is unknown."""
+    faults, token = AwsFaults(jitter=IDS.jitter), IDS.token()
+    async with opened(dynamodb_url, faults.session()) as store:
+        writes = [Insert(key(IDS)), Insert(key(IDS))]
+        faults.next("TransactWriteItems", AwsFault.IN_PROGRESS, AwsFault.THROTTLED)
+        await store.commit(writes, token)
+        assert await store.get(KeyRecord, writes[0].record.key) == writes[0].record.but(version=token)
+        faults.next("TransactWriteItems", AwsFault.IN_PROGRESS, *[AwsFault.THROTTLED] * 14)
+        with pytest.raises(CommitUnknown):
+            await store.commit([Insert(key(IDS)), Insert(key(IDS))], IDS.token())
+
+
+@pytest.mark.parametrize("error", [ChecksumError(checksum_type="", expected_checksum="", actual_checksum="")])
+def test_what_nobody_foresaw_leaves_a_commit_in_doubt(error: Exception) -> None:
+    """The SDK's own errors that are not listed, and what it lets through, as its parser does of what is no text."""
+    assert type(commit_error(error, [0])) is CommitUnknown
+    with pytest.raises(UnforeseenError) as raised, sdk_errors_alone():
+        b"\xff".decode()
+    assert type(commit_error(raised.value, [0])) is CommitUnknown
+    assert type(read_error(raised.value)) is StoreUnavailable
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        "credential_process = /nowhere",
+        "credential_process = /bin/echo hush",
+        "role_arn = arn:aws:iam::123456789012:role/any\nweb_identity_token_file = /nowhere",
+    ],
+)
+async def test_credentials_that_cannot_be_read_stop_the_start(
+    dynamodb_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, profile: str
+) -> None:
+    """What finds them raises whatever it likes; it is one line all the same, of the store and of the migration."""
+    (tmp_path / "config").write_text(f"[profile any]\n{profile}\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_PROFILE", "any")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    with pytest.raises(ConfigurationInvalid, match="finds no way"):
+        async with opened(dynamodb_url):
+            pass
+    with pytest.raises(ConfigurationInvalid, match="finds no way"):
+        await migrate(dynamodb_url)
+
+
 async def test_what_is_always_throttled_is_given_up(dynamodb_url: str) -> None:
     """As unavailable: nothing was changed."""
     faults, record = AwsFaults(jitter=IDS.jitter), key(IDS)
@@ -459,6 +524,47 @@ async def test_what_is_always_throttled_is_given_up(dynamodb_url: str) -> None:
             await store.commit([Insert(record)], 1)
         assert await store.get(KeyRecord, record.key) is None
     assert faults.sent["PutItem"] == 15
+
+
+async def test_all_that_is_due_is_found_in_one_look_whatever_the_pages(dynamodb_url: str) -> None:
+    """A page of the index may end early, and a batch may be done in part."""
+    faults = AwsFaults(AwsFault.SMALL_PAGES, jitter=IDS.jitter)
+    async with opened(dynamodb_url, faults.session()) as store:
+        await store.commit([Insert(identity(IDS).but(due_at=WHEN)) for _ in range(60)], IDS.token())
+        assert len(await store.due(Identity, WHEN, 100)) == 60
+    assert faults.met[AwsFault.SMALL_PAGES] > 2 * len(shards(Identity))
+
+
+async def test_plain_reads_of_records_are_strongly_consistent(dynamodb_url: str) -> None:
+    """An emulator's are in any case, so the requests are looked at."""
+    asked: dict[str, dict[str, Any]] = {}
+    session = AioSession()
+    session.register("before-parameter-build.dynamodb", lambda params, model, **_: asked.update({model.name: params}))
+    async with opened(dynamodb_url, session) as store:
+        await store.commit([Insert(identity(IDS).but(due_at=WHEN))], 1)
+        await store.due(Identity, WHEN, 1)
+        await store.page(Identity, None, 1)
+    assert asked["Scan"]["ConsistentRead"] is True
+    (batch,) = asked["BatchGetItem"]["RequestItems"].values()
+    assert batch["ConsistentRead"] is True
+
+
+async def test_a_batch_that_is_never_done_ends(dynamodb_url: str) -> None:
+    """Also where each of many answers did a little of it."""
+    session, left = AioSession(), [f"identity#{at}" for at in range(20)]
+
+    def answer(**_: object) -> tuple[Any, dict[str, Any]]:
+        del left[2:3]
+        keys = [{"pk": {"S": name}} for name in left]
+        return SimpleNamespace(status_code=200), {
+            "Responses": {},
+            "UnprocessedKeys": {table(dynamodb_url): {"Keys": keys}},
+        }
+
+    session.register("before-call.dynamodb.BatchGetItem", answer)
+    async with opened(dynamodb_url, session) as store, asyncio.timeout(30):
+        await store.commit([Insert(identity(IDS).but(due_at=WHEN)) for _ in range(20)], IDS.token())
+        assert await store.due(Identity, WHEN, 20) == []
 
 
 async def test_a_stale_index_never_gives_what_is_due_no_more(dynamodb_url: str) -> None:

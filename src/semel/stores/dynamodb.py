@@ -24,7 +24,7 @@ from uuid import UUID
 import msgspec
 from aiobotocore.session import AioSession
 
-from semel.errors import StoreRejected, StoreUnavailable
+from semel.errors import CommitUnknown, StoreRejected, StoreUnavailable
 from semel.model import Key, Record
 from semel.ports import Delete, Insert, Page, Ref, Write, in_order
 from semel.stores.dynamodb_connect import Bounded, connected
@@ -35,6 +35,7 @@ from semel.stores.dynamodb_errors import (
     is_in_progress,
     is_retried,
     read_error,
+    sdk_errors_alone,
     start_error,
 )
 from semel.stores.dynamodb_items import (
@@ -75,6 +76,7 @@ _CONFIRMED_AT_ONCE: Final = 100
 _SCANNED_FOR_ONE: Final = 8
 """How many items a scan looks at first for one record of the type; there are as many types."""
 _SCANNED_AT_MOST: Final = 10_000
+_TWICE: Final = "DynamoDB was at work on the commit already, and does not say what came of it."
 _HALF_A_SECOND: Final = timedelta(seconds=0.5)
 
 
@@ -89,7 +91,8 @@ async def open_dynamodb(url: str, *, jitter: Callable[[], float], session: AioSe
     async with AsyncExitStack() as closing:
         client = await closing.enter_async_context(connected(target, session))
         try:
-            description = await client.describe_table(TableName=target.table)
+            with sdk_errors_alone():
+                description = await client.describe_table(TableName=target.table)
         except DRIVER_ERRORS as error:
             raise start_error(error) from None
         require_shape(description["Table"])
@@ -131,20 +134,21 @@ class DynamoStore:
             return
         try:
             requests = [self._request(writes[position], token) for position in order]
-            said = msgspec.json.encode((token, requests))
+            request_token = _request_token(token, requests)
         except UnicodeError:
             raise StoreRejected("DynamoDB takes no text that is not Unicode.") from None
-        fresh, doubt = 0, False
+        doubt = False
         for attempt in count(1):
             try:
-                await self._commit(requests, _request_token(said, fresh))
+                # By the same token, and by that alone, the service tells what came of a request that it was at work on.
+                await self._commit(requests, request_token)
                 return
             except DRIVER_ERRORS as error:
-                # By the same token, and by that alone, the service tells what came of a request that it is at work on.
                 doubt |= is_in_progress(error)
-                fresh += not doubt
                 if attempt == _TRIES or not (is_retried(error) or is_in_progress(error)):
                     raise commit_error(error, order, doubt=doubt) from None
+            except StoreUnavailable as error:
+                raise (CommitUnknown(_TWICE) if doubt else error) from None
             await self._pause(attempt)
 
     async def due(self, kind: type[R], before: datetime, limit: int) -> list[R]:
@@ -162,10 +166,12 @@ class DynamoStore:
     async def page(self, kind: type[R], cursor: str | None, limit: int) -> Page:
         """See ``Store.page``. It passes over the records of all other types: for audits and lists, not for requests.
 
-        Raises ``InvalidInput`` for a cursor that no page of this kind gave.
+        A page of no records leads to where it began. Raises ``InvalidInput`` for a cursor of no page of this kind.
         """
         found: list[Item] = []
         at = {"ExclusiveStartKey": start_of(kind, cursor)} if cursor else {}
+        if limit < 1:
+            return Page((), cursor)
         looked_at = _SCANNED_FOR_ONE * (limit + 1)
         scan = partial(self._client.scan, TableName=self._table, ConsistentRead=True, **page_filter(kind))
         while len(found) <= limit:
@@ -252,7 +258,7 @@ class DynamoStore:
             left = answer["UnprocessedKeys"][self._table]["Keys"]
             if len(left) == len(keys):
                 # The service had no capacity for a single one.
-                if attempt == _TRIES:
+                if attempt >= _TRIES:
                     break
                 await self._pause(attempt)
             keys = left
@@ -289,12 +295,14 @@ def _when(hint: Item) -> str:
     return moment
 
 
-def _request_token(commit: bytes, attempt: int) -> str:
-    """Return the client's token of a request: the same for the same try of the same commit, and for no other.
+def _request_token(token: int, requests: Sequence[dict[str, Any]]) -> str:
+    """Return the client's token of a commit's requests: the same for every try, and for no other commit.
 
-    Of two commits that delete the same, one must be refused: the commit's own token is part of it, too.
+    Of two commits that delete the same, one must be refused: so the commit's own token is part of it. So is what the
+    commit writes, since the service takes a token that it has seen with other writes for a mistake.
     """
-    return str(UUID(bytes=blake2b(commit, digest_size=16, salt=attempt.to_bytes(2)).digest()))
+    said = msgspec.json.encode((token, requests))
+    return str(UUID(bytes=blake2b(said, digest_size=16).digest()))
 
 
 def _portions(names: Sequence[str], size: int) -> list[Sequence[str]]:

@@ -15,7 +15,7 @@ from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
 
 from semel.errors import ConfigurationInvalid, StoreUnavailable
-from semel.stores.dynamodb_errors import DRIVER_ERRORS, start_error
+from semel.stores.dynamodb_errors import DRIVER_ERRORS, UnforeseenError, code, sdk_errors_alone, start_error
 from semel.stores.dynamodb_url import DynamoUrl
 
 if TYPE_CHECKING:
@@ -41,16 +41,17 @@ _CONFIG: Final = AioConfig(
 async def connected(url: DynamoUrl, session: AioSession | None) -> AsyncIterator[DynamoDBClient]:
     """Yield a client. Raises ``ConfigurationInvalid`` where the SDK finds no region, endpoint or credentials."""
     session = session or AioSession()
-    # Of the two variables the SDK for Python knows the second alone.
-    region = url.region or os.environ.get("AWS_REGION")
+    # Of the two variables the SDK for Python knows the second alone. What an application said in its code comes before.
+    region = url.region or session.instance_variables().get("region") or os.environ.get("AWS_REGION")
     async with AsyncExitStack() as closing:
         opening = session.create_client("dynamodb", region_name=region, config=_CONFIG)
         try:
-            client = await closing.enter_async_context(opening)
+            with sdk_errors_alone():
+                client = await closing.enter_async_context(opening)
         except DRIVER_ERRORS as error:
+            if isinstance(error, UnforeseenError) and code(error) == ValueError.__name__:
+                raise ConfigurationInvalid("AWS_ENDPOINT_URL_DYNAMODB is no URL of an endpoint.") from None
             raise start_error(error) from None
-        except ValueError:
-            raise ConfigurationInvalid("AWS_ENDPOINT_URL_DYNAMODB is no URL of an endpoint.") from None
         yield client
 
 
@@ -68,6 +69,7 @@ class Bounded:
         except TimeoutError:
             raise StoreUnavailable("All connections to DynamoDB are in use.") from None
         try:
-            return await send(*args, **parameters)
+            with sdk_errors_alone():
+                return await send(*args, **parameters)
         finally:
             self._free.release()

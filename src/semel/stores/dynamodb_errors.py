@@ -1,7 +1,8 @@
 """What the SDK raises, as the errors of the port. This is the one place that knows DynamoDB's error codes.
 
-An answer with a status below 500 says that nothing was changed. What broke, timed out, or was answered with 500 or
-more leaves a commit in doubt, unless it is certain that its request was never sent.
+An answer with a status below 500 says that nothing was changed. Whatever else comes of a request (it broke, timed out,
+was answered with 500 or more, or with what nobody can read) leaves a commit in doubt, unless it is certain that the
+request was never sent.
 
 The service's own messages may show values of items, so they are neither quoted nor chained.
 """
@@ -10,21 +11,28 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Final
 
 import aiohttp
 from botocore.exceptions import (
     BotoCoreError,
+    ChecksumError,
     ClientError,
     ConnectTimeoutError,
+    CredentialRetrievalError,
     EndpointConnectionError,
     HTTPClientError,
+    NoCredentialsError,
     ParamValidationError,
+    PartialCredentialsError,
     ProxyConnectionError,
     ReadTimeoutError,
     SSLError,
+    SSOError,
+    TokenRetrievalError,
 )
 from botocore.exceptions import (
     ConnectionError as TransportError,
@@ -34,6 +42,7 @@ from botocore.parsers import ResponseParserError
 from semel.errors import (
     CommitUnknown,
     ConfigurationInvalid,
+    SemelError,
     StoreError,
     StoreRejected,
     StoreUnavailable,
@@ -42,6 +51,7 @@ from semel.errors import (
 
 __all__ = [
     "DRIVER_ERRORS",
+    "UnforeseenError",
     "code",
     "commit_error",
     "is_broken",
@@ -49,11 +59,12 @@ __all__ = [
     "is_retried",
     "missing_table",
     "read_error",
+    "sdk_errors_alone",
     "start_error",
 ]
 
 DRIVER_ERRORS: Final = (BotoCoreError, ClientError, ResponseParserError)
-"""All that the SDK raises for a request."""
+"""All that the SDK raises for a request, within ``sdk_errors_alone``."""
 
 _REFUSED: Final = "ConditionalCheckFailed"
 _CANCELLED: Final = "TransactionCanceledException"
@@ -87,17 +98,45 @@ _LOGIN: Final = frozenset(
 _RIGHTS: Final = frozenset({"AccessDeniedException", "OptInRequired"})
 _MISSING: Final = frozenset({"ResourceNotFoundException", "TableNotFoundException"})
 _TRANSPORT: Final = (HTTPClientError, TransportError)
-_UNSENT: Final = (ConnectTimeoutError, ProxyConnectionError, SSLError)
 _UNREADABLE: Final = (FileNotFoundError, NotADirectoryError, PermissionError, ssl.SSLError)
 """What comes of reading a file of certificates; the SDK reads it with each connection, and calls that an HTTP error."""
+_UNSENT: Final = (
+    ConnectTimeoutError,
+    CredentialRetrievalError,
+    NoCredentialsError,
+    ParamValidationError,
+    PartialCredentialsError,
+    ProxyConnectionError,
+    SSLError,
+    SSOError,
+    TokenRetrievalError,
+)
+"""What is raised before a request leaves. Whatever is not named here may come after it."""
 _BEFORE_CONNECTING: Final = (aiohttp.ClientConnectorError, socket.gaierror)
+
+
+class UnforeseenError(BotoCoreError):
+    """An error that the SDK lets through and that is none of its own."""
+
+    fmt = "The SDK let an error through that is none of its own."
+
+
+@contextmanager
+def sdk_errors_alone() -> Iterator[None]:
+    """Let none but the SDK's errors out of it: a file of credentials may be missing, an answer may be no text."""
+    try:
+        yield
+    except (*DRIVER_ERRORS, SemelError):
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, a commit is in doubt
+        raise UnforeseenError(error=error) from None
 
 
 def code(error: Exception) -> str:
     """Return the service's code, or the class of an error that is none of the service's: neither has a value in it."""
     if isinstance(error, ClientError):
         return str(error.response.get("Error", {}).get("Code") or error.response["ResponseMetadata"]["HTTPStatusCode"])
-    return type(error).__name__
+    return type(error.kwargs["error"] if isinstance(error, UnforeseenError) else error).__name__
 
 
 def is_retried(error: Exception) -> bool:
@@ -158,7 +197,7 @@ def start_error(error: Exception) -> StoreError | ConfigurationInvalid:
             f"The AWS SDK cannot use its certificates ({code(error.kwargs['error'])}): "
             "AWS_CA_BUNDLE, or ca_bundle in the profile, must name a file of them in PEM format."
         )
-    if isinstance(error, (*_TRANSPORT, ClientError, ResponseParserError)):
+    if isinstance(error, (*_TRANSPORT, ChecksumError, ClientError, ResponseParserError)):
         return read_error(error)
     return ConfigurationInvalid(
         f"The AWS SDK finds no way to DynamoDB ({code(error)}): name a region (in the URL or AWS_REGION), "
@@ -184,7 +223,7 @@ def _is_lost(error: Exception) -> bool:
     """Tell whether it is not known what the service made of the request."""
     if isinstance(error, ClientError):
         return not _is_answer(error)
-    return isinstance(error, (*_TRANSPORT, ResponseParserError)) and not _is_unsent(error)
+    return not _is_unsent(error)
 
 
 def _is_unsent(error: Exception) -> bool:

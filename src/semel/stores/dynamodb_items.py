@@ -155,7 +155,7 @@ def start_of(kind: type[Record], cursor: str) -> dict[str, Any]:
     """
     try:
         key = _decode_key(cursor)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeError):
         key = ()
     if len(key) != len(kind.KEY) or not fits(primary_key(kind, key)):
         raise InvalidInput("The cursor is none that a page of this list gave: start without one.")

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError, WaiterError
 
 from semel.errors import ConfigurationInvalid, StoreUnavailable
 from semel.stores.dynamodb_connect import connected
-from semel.stores.dynamodb_errors import DRIVER_ERRORS, code, start_error
+from semel.stores.dynamodb_errors import DRIVER_ERRORS, code, sdk_errors_alone, start_error
 from semel.stores.dynamodb_items import EXPIRES, REVISION, require_shape, table_definition
 from semel.stores.dynamodb_url import parse_url
 from semel.stores.schema import Migrated
@@ -32,11 +32,12 @@ async def migrate_table(url: str, session: AioSession | None = None) -> Migrated
     target = parse_url(url)
     async with connected(target, session) as client:
         try:
-            made = await _make(client, target.table)
-            waiter = client.get_waiter("table_exists")
-            await waiter.wait(TableName=target.table, WaiterConfig={"Delay": _POLL_SECONDS, "MaxAttempts": _POLLS})
-            require_shape((await client.describe_table(TableName=target.table))["Table"])
-            made |= await _expire(client, target.table)
+            with sdk_errors_alone():
+                made = await _make(client, target.table)
+                waiter = client.get_waiter("table_exists")
+                await waiter.wait(TableName=target.table, WaiterConfig={"Delay": _POLL_SECONDS, "MaxAttempts": _POLLS})
+                require_shape((await client.describe_table(TableName=target.table))["Table"])
+                made |= await _expire(client, target.table)
         except WaiterError as error:
             raise StoreUnavailable("DynamoDB has not made the table ready yet: run `semel migrate` again.") from error
         except DRIVER_ERRORS as error:

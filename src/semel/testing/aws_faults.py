@@ -76,6 +76,8 @@ class AwsFault(Enum):
     """Nothing is done, and no answer comes."""
     BROKEN = "broken"
     """It is done; the connection breaks before the answer."""
+    GARBLED = "garbled"
+    """It is done; the answer is not what its checksum says."""
     IN_PROGRESS = "in progress"
     """It came twice: the first is done, and the second, which is answered, is told that another is under way."""
     FORGOTTEN = "forgotten"
@@ -91,7 +93,7 @@ INVISIBLE: Final = (
     AwsFault.HALF_SEEN,
 )
 """What a store's caller never notices."""
-_WITH_EFFECT: Final = frozenset({AwsFault.LOST, AwsFault.BROKEN, AwsFault.IN_PROGRESS})
+_WITH_EFFECT: Final = frozenset({AwsFault.LOST, AwsFault.BROKEN, AwsFault.GARBLED, AwsFault.IN_PROGRESS})
 
 
 class AwsFaults:
@@ -165,6 +167,10 @@ class AwsFaults:
                 return request.respond({"__type": "TransactionInProgressException"}, HTTPStatus.BAD_REQUEST)
             case AwsFault.FORGOTTEN:
                 return await request.without("ClientRequestToken").forward()
+            case AwsFault.GARBLED:
+                answer = request.respond({})
+                answer.headers["x-amz-crc32"] = "0"
+                return answer
             case AwsFault.THROTTLED:
                 return request.throttle()
             case AwsFault.BROKEN:

@@ -74,10 +74,10 @@ class Table:
 
 
 @asynccontextmanager
-async def faulty(url: str, *always: AwsFault) -> AsyncIterator[Table]:
-    """Yield a table of twelve items, with the faults before it."""
+async def faulty(url: str, *always: AwsFault, chance: float | None = None) -> AsyncIterator[Table]:
+    """Yield a table of twelve items, with the faults before it. ``chance`` is drawn in place of varying numbers."""
     await migrate_table(url)
-    faults = AwsFaults(*always, jitter=SequentialIds(url[:20]).jitter)
+    faults = AwsFaults(*always, jitter=SequentialIds("faults").jitter if chance is None else lambda: chance)
     async with connected(parse_url(url), None) as plain, connected(parse_url(url), faults.session()) as client:
         name = parse_url(url).table
         for at in range(COUNT):
@@ -163,8 +163,8 @@ async def test_a_transaction_is_half_seen(url: str) -> None:
 
 
 async def test_requests_are_refused_for_the_sake_of_others(url: str) -> None:
-    """The first of its kind by the throttle, the second by a conflict, and more by chance: nothing is done."""
-    async with faulty(url, AwsFault.THROTTLED, AwsFault.CONFLICT) as table:
+    """The first of its kind by the throttle, the second by a conflict, and more by chance alone: nothing is done."""
+    async with faulty(url, AwsFault.THROTTLED, AwsFault.CONFLICT, chance=1) as table:
         for code in ("ProvisionedThroughputExceededException", "TransactionConflictException"):
             with pytest.raises(ClientError, match=code):
                 await table.put("new", code)
@@ -176,16 +176,16 @@ async def test_requests_are_refused_for_the_sake_of_others(url: str) -> None:
         assert table.faults.met == {AwsFault.THROTTLED: 2, AwsFault.CONFLICT: 2}
         with pytest.raises(ClientError, match="ProvisionedThroughputExceededException"):
             await table.read("new")
-        assert await lasting(table, "new") is None
+        assert await table.read("new") is None
 
 
-async def lasting(table: Table, key: str) -> str | None:
-    """Read until it is answered."""
-    while True:
-        try:
-            return await table.read(key)
-        except ClientError:
-            continue
+async def test_chance_refuses_more_of_them(url: str) -> None:
+    """As often as the numbers say."""
+    async with faulty(url, AwsFault.THROTTLED, chance=0) as table:
+        for _ in range(5):
+            with pytest.raises(ClientError, match="ProvisionedThroughputExceededException"):
+                await table.read("new")
+        assert table.faults.met == {AwsFault.THROTTLED: 5}
 
 
 @pytest.mark.parametrize(

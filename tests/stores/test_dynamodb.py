@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from aiobotocore.session import AioSession
-from botocore.exceptions import ChecksumError, ClientError
+from botocore.exceptions import ClientError
 
 from semel.errors import (
     CommitUnknown,
@@ -22,15 +22,13 @@ from semel.errors import (
 )
 from semel.model import RECORD_TYPES, Identity, KeyRecord, SessionFamily
 from semel.ports import Delete, Insert, Page, Ref, Replace, Write
-from semel.stores.dynamodb_errors import UnforeseenError, commit_error, read_error, sdk_errors_alone
+from semel.stores.dynamodb_errors import commit_error, read_error
 from semel.stores.dynamodb_items import REVISION, as_item, shards
 from semel.stores.migrate import migrate
 from semel.stores.schema import Migrated, fields
 from semel.testing.aws_faults import AwsFault, AwsFaults
 from semel.testing.clock import SequentialIds
 from semel.testing.store_contract.samples import WHEN, bare, family, identifier, identity, key, registration
-from tests.emulators import Emulator
-from tests.proxy import Proxy
 from tests.stores.dynamodb_parts import opened, sdk, table
 
 IDS = SequentialIds("dynamodb")
@@ -313,93 +311,6 @@ async def test_the_time_is_that_of_the_answer(dynamodb_url: str) -> None:
         assert (await store.ping()).microsecond == 500_000
 
 
-# ── Lost answers ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.mark.parametrize(
-    ("fault", "done"),
-    [
-        (AwsFault.LOST, True),
-        (AwsFault.BROKEN, True),
-        (AwsFault.GARBLED, True),
-        (AwsFault.DROPPED, False),
-        (AwsFault.UNAVAILABLE, False),
-    ],
-)
-async def test_a_lost_answer_is_unknown_and_nothing_is_sent_again(
-    dynamodb_url: str, fault: AwsFault, *, done: bool
-) -> None:
-    """Whether it was done or not: one write, several, or a delete."""
-    faults, another, standing, token = AwsFaults(jitter=IDS.jitter), key(IDS), key(IDS), IDS.token()
-    alone, pair = key(IDS), (key(IDS), registration(IDS))
-    commits: dict[str, list[Write]] = {
-        "PutItem": [Insert(alone)],
-        "DeleteItem": [Delete(standing.but(version=token))],
-        "TransactWriteItems": [Insert(each) for each in pair],
-    }
-    async with opened(dynamodb_url, faults.session()) as store:
-        await store.commit([Insert(standing), Insert(another)], token)
-        before = faults.sent.copy()
-        for operation, writes in commits.items():
-            faults.next(operation, fault)
-            with pytest.raises(CommitUnknown):
-                await store.commit(writes, IDS.token())
-            assert faults.sent[operation] - before[operation] == 1
-        refs = [Ref(type(each), each.key) for each in (alone, standing, *pair)]
-        found = [record is not None for record in await store.get_many(refs)]
-    assert found == ([True, False, True, True] if done else [False, True, False, False])
-    assert faults.met[fault] == 3
-
-
-@pytest.mark.parametrize("cut", ["cut_before_request", "cut_after_request", "reset_after_request", "cut_before_answer"])
-async def test_a_connection_that_breaks_is_unknown(
-    dynamodb_url: str, monkeypatch: pytest.MonkeyPatch, dynamodb: Emulator, cut: str
-) -> None:
-    """Also where the SDK says that it could not connect: it does so of a connection that was reset halfway."""
-    async with Proxy("127.0.0.1", dynamodb.port) as proxy:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", f"http://127.0.0.1:{proxy.port}")
-        async with opened(dynamodb_url) as store:
-            before = proxy.round_trips
-            getattr(proxy, cut)()
-            with pytest.raises(CommitUnknown):
-                await store.commit([Insert(key(IDS))], 1)
-            assert proxy.round_trips == before + 1
-
-
-async def test_nobody_there_is_unavailable(
-    dynamodb_url: str, monkeypatch: pytest.MonkeyPatch, dynamodb: Emulator
-) -> None:
-    """Nothing was sent, so nothing was changed."""
-    async with Proxy("127.0.0.1", dynamodb.port) as proxy:
-        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", f"http://127.0.0.1:{proxy.port}")
-        async with opened(dynamodb_url) as store:
-            await proxy.down()
-            await asyncio.sleep(0)
-            with pytest.raises(StoreUnavailable):
-                await store.get(KeyRecord, ("k",))
-            with pytest.raises(StoreUnavailable):
-                await store.commit([Insert(key(IDS))], 1)
-        with pytest.raises(StoreUnavailable):
-            async with opened(dynamodb_url):
-                pass
-
-
-async def test_a_look_whose_connection_broke_is_taken_once_more(dynamodb_url: str) -> None:
-    """Whoever was idle for long has such connections. A time-out is not waited for twice."""
-    faults = AwsFaults(jitter=IDS.jitter)
-    async with opened(dynamodb_url, faults.session()) as store:
-        for fault in (AwsFault.BROKEN, AwsFault.UNAVAILABLE):
-            faults.next("TransactGetItems", fault)
-            assert await store.get(KeyRecord, ("k",)) is None
-            faults.next("TransactGetItems", fault, fault)
-            with pytest.raises(StoreUnavailable):
-                await store.get(KeyRecord, ("k",))
-        faults.next("TransactGetItems", AwsFault.LOST)
-        with pytest.raises(StoreUnavailable):
-            await store.get(KeyRecord, ("k",))
-    assert faults.sent["TransactGetItems"] == 2 * 2 * 2 + 1
-
-
 # ── Errors ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -443,52 +354,6 @@ def test_every_answer_has_its_error(error: ClientError, kind: type[Exception]) -
     assert "hush" not in f"{met}{read_error(error)}"
     if isinstance(met, WriteRefused):
         assert met.positions == (1,)
-
-
-async def test_a_request_that_is_under_way_already_is_asked_after_by_its_own_token(dynamodb_url: str) -> None:
-    """A proxy sent it twice. By another token it would be refused because of itself."""
-    faults = AwsFaults(jitter=IDS.jitter)
-    records, token = (key(IDS), key(IDS)), IDS.token()
-    async with opened(dynamodb_url, faults.session()) as store:
-        faults.next("TransactWriteItems", AwsFault.IN_PROGRESS)
-        await store.commit([Insert(record) for record in records], token)
-        found = await store.get_many([Ref(KeyRecord, record.key) for record in records])
-    assert found == [record.but(version=token) for record in records]
-    assert (faults.met[AwsFault.IN_PROGRESS], faults.sent["TransactWriteItems"]) == (1, 2)
-
-
-async def test_a_refusal_by_itself_is_no_refusal(dynamodb_url: str) -> None:
-    """Where the service has forgotten the token, the request that went before is what stands in the way."""
-    faults = AwsFaults(jitter=IDS.jitter)
-    records, token = (key(IDS), key(IDS)), IDS.token()
-    async with opened(dynamodb_url, faults.session()) as store:
-        faults.next("TransactWriteItems", AwsFault.IN_PROGRESS, AwsFault.FORGOTTEN)
-        with pytest.raises(CommitUnknown):
-            await store.commit([Insert(record) for record in records], token)
-    assert faults.met == {AwsFault.IN_PROGRESS: 1, AwsFault.FORGOTTEN: 1}
-
-
-async def test_what_is_under_way_already_is_never_refused_because_of_itself(dynamodb_url: str) -> None:
-    """Whatever else comes in between. Where nothing tells what came of it, it is unknown."""
-    faults, token = AwsFaults(jitter=IDS.jitter), IDS.token()
-    async with opened(dynamodb_url, faults.session()) as store:
-        writes = [Insert(key(IDS)), Insert(key(IDS))]
-        faults.next("TransactWriteItems", AwsFault.IN_PROGRESS, AwsFault.THROTTLED)
-        await store.commit(writes, token)
-        assert await store.get(KeyRecord, writes[0].record.key) == writes[0].record.but(version=token)
-        faults.next("TransactWriteItems", AwsFault.IN_PROGRESS, *[AwsFault.THROTTLED] * 14)
-        with pytest.raises(CommitUnknown):
-            await store.commit([Insert(key(IDS)), Insert(key(IDS))], IDS.token())
-
-
-@pytest.mark.parametrize("error", [ChecksumError(checksum_type="", expected_checksum="", actual_checksum="")])
-def test_what_nobody_foresaw_leaves_a_commit_in_doubt(error: Exception) -> None:
-    """The SDK's own errors that are not listed, and what it lets through, as its parser does of what is no text."""
-    assert type(commit_error(error, [0])) is CommitUnknown
-    with pytest.raises(UnforeseenError) as raised, sdk_errors_alone():
-        b"\xff".decode()
-    assert type(commit_error(raised.value, [0])) is CommitUnknown
-    assert type(read_error(raised.value)) is StoreUnavailable
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from tests.emulators import Emulator
 from tests.stores.azure_mortal import Job, LaterEntities, perish
 from tests.stores.azure_parts import AzureTable
 
-_POINTS = 29
+_POINTS = 27
 """Two for each request of the whole commit, with what goes on behind its answer; the last is one that none passes."""
 
 

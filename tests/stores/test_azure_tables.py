@@ -64,7 +64,7 @@ async def test_what_can_be_repeated_shows_nowhere(promise: Promise, azure_table:
 async def test_races_end_alike_where_requests_are_repeated(promise: Promise, azure_table: AzureTable) -> None:
     """One winner, and no error but the refusal."""
     faults = AzureFaults()
-    faults.every(101, [*READINGS, *CHANGES], AzureFault.HELD_BACK)
+    faults.every(53, [*READINGS, *CHANGES], AzureFault.HELD_BACK)
     async with azure_table.store(faults) as store, azure_table.store(faults) as another:
         await promise(StoreBench(store, another, azure_table.ids))
     assert faults.met.total() > 10

@@ -12,7 +12,8 @@ from typing import Any, Final
 from semel.model import Secret
 from semel.ports import Absent, Clock, Done, Exists, Found, FoundPage, NewIdentity, Rejected, Unknown
 from semel.providers import supabase_answers as answers
-from semel.providers.supabase_http import Answer, AuthHttp, Request, unknown
+from semel.providers.http import Answer, Http, Request, nonsense, unknown
+from semel.providers.supabase_http import more, total
 
 __all__ = ["AdminUsers", "Change"]
 
@@ -31,7 +32,7 @@ Change = dict[str, Any]
 class AdminUsers:
     """The users. ``confirm`` makes each with its email confirmed."""
 
-    def __init__(self, http: AuthHttp, clock: Clock, *, confirm: bool) -> None:
+    def __init__(self, http: Http, clock: Clock, *, confirm: bool) -> None:
         self._http = http
         self._clock = clock
         self._confirm = confirm
@@ -64,7 +65,7 @@ class AdminUsers:
         if answer.status != HTTPStatus.OK:
             return Absent() if answers.gone(answer) else unknown(answer, self._http.name)
         found = answers.user(answer.body, self._clock.now())
-        return found if found is not None and found.identity_id == identity_id else answers.nonsense(answer)
+        return found if found is not None and found.identity_id == identity_id else nonsense(answer)
 
     async def find_by_email(self, email: str, deadline: float) -> Found | Absent | Unknown:
         """Return the user with exactly this email.
@@ -83,7 +84,7 @@ class AdminUsers:
             answer, users = read
             if found := next((user for user in users if user.email == email), None):
                 return found
-            whole = len(users) < _PER_PAGE and len(users) >= (answer.total or 0)
+            whole = len(users) < _PER_PAGE and len(users) >= (total(answer) or 0)
             if number == 1 and whole:
                 return Absent()
             if not users:
@@ -101,7 +102,7 @@ class AdminUsers:
             return answer
         if answer.status == HTTPStatus.OK:
             now = answers.user(answer.body, self._clock.now())
-            return Done() if now is not None and now.identity_id == identity_id else answers.nonsense(answer)
+            return Done() if now is not None and now.identity_id == identity_id else nonsense(answer)
         if answer.status == HTTPStatus.INTERNAL_SERVER_ERROR and "email" in change:
             # A taken email is answered so, as is whatever goes wrong.
             holder = await self.find_by_email(change["email"], deadline)
@@ -116,7 +117,7 @@ class AdminUsers:
         if isinstance(answer, Unknown):
             return answer
         if answer.status == HTTPStatus.OK:
-            return Done() if isinstance(answer.body, dict) else answers.nonsense(answer)
+            return Done() if isinstance(answer.body, dict) else nonsense(answer)
         return Done() if answers.gone(answer) else self._said(answer)
 
     async def page(self, cursor: str | None, limit: int, deadline: float) -> FoundPage | Unknown:
@@ -126,8 +127,9 @@ class AdminUsers:
         if isinstance(read, Unknown):
             return read
         answer, users = read
-        more = len(users) >= int(size) if answer.more is None else answer.more
-        return FoundPage(tuple(users), f"{int(number) + 1}.{size}" if users and more else None)
+        follows = more(answer)
+        follows = len(users) >= int(size) if follows is None else follows
+        return FoundPage(tuple(users), f"{int(number) + 1}.{size}" if users and follows else None)
 
     def _said(self, answer: Answer) -> Unknown:
         return unknown(answer, self._http.name)
@@ -135,7 +137,7 @@ class AdminUsers:
     async def _made(self, answer: Answer, identity_id: str, deadline: float) -> Done | Unknown:
         made = answers.user(answer.body, self._clock.now())
         if made is None:
-            return answers.nonsense(answer)
+            return nonsense(answer)
         if made.identity_id == identity_id:
             return Done()
         # Nobody would find again what has an id of the server's choice.
@@ -162,7 +164,7 @@ class AdminUsers:
         if answer.status != HTTPStatus.OK:
             return self._said(answer)
         users = answers.listed(answer.body, self._clock.now())
-        return answers.nonsense(answer) if users is None else (answer, users)
+        return nonsense(answer) if users is None else (answer, users)
 
 
 def change(email: str | None, password: Secret | None, *, confirmed: bool | None, disabled: bool | None) -> Change:

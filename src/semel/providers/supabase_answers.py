@@ -15,7 +15,7 @@ import msgspec
 
 from semel.model import Secret
 from semel.ports import Exists, Found, Rejected, SignedIn, Tokens, Unknown
-from semel.providers.supabase_http import Answer, unknown
+from semel.providers.http import Answer, unknown
 
 __all__ = [
     "ENDED",
@@ -24,7 +24,6 @@ __all__ = [
     "REFRESH_OVER",
     "gone",
     "listed",
-    "nonsense",
     "refused",
     "signed_in",
     "too_long",
@@ -140,11 +139,6 @@ def too_long(password: Secret | None) -> Rejected | None:
     if password is None or len(password.reveal().encode()) <= _LONGEST_PASSWORD:
         return None
     return Rejected(f"The identity provider takes passwords of at most {_LONGEST_PASSWORD} bytes", "password")
-
-
-def nonsense(answer: Answer) -> Unknown:
-    """Return what a page of a proxy, or of another server, comes to whose status says that all is well."""
-    return Unknown(f"the identity provider answered HTTP {answer.status} with what is none of its own")
 
 
 def _named(body: object) -> str | None:

@@ -9,7 +9,7 @@ from typing import Final
 from semel.model import Secret
 from semel.ports import Absent, Clock, Done, SignedIn, Unknown, Verified
 from semel.providers import supabase_answers as answers
-from semel.providers.supabase_http import Answer, AuthHttp, Request, unknown
+from semel.providers.http import Answer, Http, Request, nonsense, unknown
 
 __all__ = ["Grants"]
 
@@ -23,7 +23,7 @@ right. That the user is banned is told before it is looked at, so it says nothin
 class Grants:
     """People's sessions. Every method has a ``deadline``, in the event loop's time."""
 
-    def __init__(self, http: AuthHttp, clock: Clock) -> None:
+    def __init__(self, http: Http, clock: Clock) -> None:
         self._http = http
         self._clock = clock
 
@@ -72,6 +72,6 @@ class Grants:
         if isinstance(answer, Unknown):
             return answer
         if answer.status == HTTPStatus.OK:
-            return answers.signed_in(answer.body, self._clock.now()) or answers.nonsense(answer)
+            return answers.signed_in(answer.body, self._clock.now()) or nonsense(answer)
         refused = answer.status < HTTPStatus.INTERNAL_SERVER_ERROR and answer.code in over
         return Absent() if refused else unknown(answer, self._http.name)

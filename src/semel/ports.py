@@ -237,6 +237,8 @@ class NewIdentity(msgspec.Struct, frozen=True):
     password: Secret | None
     confirmed: bool
     full_name: str | None = None
+    username: str | None = None
+    """Canonical; for a provider where people sign in by usernames of their own."""
 
 
 class Tokens(msgspec.Struct, frozen=True):

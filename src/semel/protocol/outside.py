@@ -72,7 +72,8 @@ class Outside:
 
     def _identity(self) -> NewIdentity:
         ask, account_id = self._ask, self.held.registration.account_id
-        return NewIdentity(account_id, ask.email, self._password, ask.proved, ask.profile.full_name)
+        username = next((name.value for name in ask.names if name.kind == "username"), None)
+        return NewIdentity(account_id, ask.email, self._password, ask.proved, ask.profile.full_name, username)
 
     async def _lease_for_a_call(self) -> None:
         """No request to the provider starts unless the lease outlasts its time-out. Raises ``_LeaseLostError``."""

@@ -1,11 +1,13 @@
 """What every test may ask for: how much to do, and real servers."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
 
 from tests.emulators import Emulator, azurite, dynoxide
+from tests.keycloak import Keycloak, keycloak_of_the_run
 from tests.scale import SCALE, Scale
 from tests.servers import Servers
 from tests.services import PostgresServer, pgbouncer, postgres_server
@@ -42,6 +44,14 @@ def dynamodb() -> Iterator[Emulator]:
 def azure_tables() -> Iterator[Emulator]:
     """One Azure Tables server likewise."""
     with azurite() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def keycloak(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keycloak]:
+    """One Keycloak for all processes that run the tests."""
+    directory = tmp_path_factory.getbasetemp()
+    with keycloak_of_the_run(directory.parent if "PYTEST_XDIST_WORKER" in os.environ else directory) as server:
         yield server
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from semel.config import SUPABASE_OPTIONS, Settings, named, scheme, variable
+from semel.config import KEYCLOAK_OPTIONS, SUPABASE_OPTIONS, Settings, named, scheme, variable
 from semel.errors import ConfigurationInvalid
 from semel.keys import Keys, Purpose
 from semel.model import SessionFamily
@@ -71,8 +71,8 @@ async def assembled(settings: Settings, given: Given) -> AsyncIterator[Parts]:
     """
     async with AsyncExitStack() as closing:
         store = observed_store(await _store(settings, given, closing), given.metrics, given.clock)
-        provider = await _provider(settings, given, closing)
         keys = await Keys.open(store, given.clock, given.ids, settings.key_options())
+        provider = await _provider(settings, given, keys, closing)
         engine = Engine(
             store,
             observed_provider(provider, given.metrics, given.clock),
@@ -134,32 +134,53 @@ async def open_store(url: str, given: Given) -> Store:
             return await open_postgres(url, also=given.also, jitter=given.ids.jitter)
 
 
-async def _provider(settings: Settings, given: Given, closing: AsyncExitStack) -> EmbeddedProvider | RemoteProvider:
+async def _provider(
+    settings: Settings, given: Given, keys: Keys, closing: AsyncExitStack
+) -> EmbeddedProvider | RemoteProvider:
     if given.provider is not None:
         return given.provider
     if scheme(settings.provider_url.get_secret_value()) == "embedded":
         hasher = Argon2Hasher(settings.argon2_options())
         closing.callback(hasher.close)
         return EmbeddedPasswords(hasher)
-    provider = await _remote(settings, given)
+    provider = await _remote(settings, given, keys)
     closing.push_async_callback(provider.close)
     return provider
 
 
-async def _remote(settings: Settings, given: Given) -> RemoteProvider:
+async def _remote(settings: Settings, given: Given, keys: Keys) -> RemoteProvider:
     url = settings.provider_url.get_secret_value()
-    if scheme(url) == "fake+tcp":
-        from semel.testing.fake_server import FakeProviderClient  # noqa: PLC0415 - for tests and development
+    match scheme(url).partition("+")[0]:
+        case "fake":
+            from semel.testing.fake_server import FakeProviderClient  # noqa: PLC0415 - for tests and development
 
-        return FakeProviderClient(url, settings.provider_timeout_seconds)
+            return FakeProviderClient(url, settings.provider_timeout_seconds)
+        case "supabase":
+            return await _supabase(settings, given)
+        case _:
+            return await _keycloak(settings, given, keys)
+
+
+async def _supabase(settings: Settings, given: Given) -> RemoteProvider:
     try:
-        from semel.providers.supabase import open_supabase  # noqa: PLC0415
+        from semel.providers.supabase import open_supabase  # noqa: PLC0415 - its HTTP client may not be installed
     except ModuleNotFoundError:
         raise ConfigurationInvalid("Supabase needs an HTTP client: install semel[supabase]") from None
     try:
         return await open_supabase(settings.supabase_options(), given.clock)
     except ConfigurationInvalid as error:
         raise named(error, SUPABASE_OPTIONS) from None
+
+
+async def _keycloak(settings: Settings, given: Given, keys: Keys) -> RemoteProvider:
+    try:
+        from semel.providers.keycloak import open_keycloak  # noqa: PLC0415 - its HTTP client may not be installed
+    except ModuleNotFoundError:
+        raise ConfigurationInvalid("Keycloak needs an HTTP client: install semel[keycloak]") from None
+    try:
+        return await open_keycloak(settings.keycloak_options(), keys.secret(Purpose.PROOF), given.clock)
+    except ConfigurationInvalid as error:
+        raise named(error, KEYCLOAK_OPTIONS) from None
 
 
 def _sessions(settings: Settings, engine: Engine, keys: Keys) -> SessionKeeper | RemoteSessions | None:

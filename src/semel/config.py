@@ -27,11 +27,12 @@ from semel.intents import Policy
 from semel.keys import KeyOptions
 from semel.model import Secret
 from semel.protocol.options import Options
+from semel.providers.keycloak_options import KeycloakOptions
 from semel.providers.supabase_options import SupabaseOptions
 from semel.sessions import SessionOptions
 from semel.system import Argon2Options
 
-__all__ = ["PREFIX", "SUPABASE_OPTIONS", "Settings", "named", "scheme", "variable"]
+__all__ = ["KEYCLOAK_OPTIONS", "PREFIX", "SUPABASE_OPTIONS", "Settings", "named", "scheme", "variable"]
 
 T = TypeVar("T")
 
@@ -54,7 +55,14 @@ _SCHEMES: Final = {
         "azure-tables",
         "memory",
     ),
-    "provider_url": ("embedded", "supabase+https", "supabase+http", "fake+tcp"),
+    "provider_url": (
+        "embedded",
+        "supabase+https",
+        "supabase+http",
+        "keycloak+https",
+        "keycloak+http",
+        "fake+tcp",
+    ),
 }
 """What a URL may begin with, the usual ones first."""
 
@@ -88,6 +96,17 @@ SUPABASE_OPTIONS: Final = {
     "connections": "provider_connections",
     "queue": "provider_queue",
     "confirm_emails": "supabase_confirm_emails",
+}
+KEYCLOAK_OPTIONS: Final = {
+    "url": "provider_url",
+    "client_id": "keycloak_client_id",
+    "client_secret": "keycloak_client_secret",
+    "sign_in_client_id": "keycloak_sign_in_client_id",
+    "sign_in_client_secret": "keycloak_sign_in_client_secret",
+    "timeout": "provider_timeout_seconds",
+    "connections": "provider_connections",
+    "queue": "provider_queue",
+    "own_usernames": "keycloak_own_usernames",
 }
 _SESSION_OPTIONS: Final = {
     "access_lifetime": "access_token_seconds",
@@ -154,7 +173,8 @@ class Settings(BaseSettings):
     in transaction mode."""
     provider_url: SecretStr = SecretStr("embedded:")
     """The identity provider: embedded: keeps identities in the store itself; supabase+https://project.supabase.co is
-    Supabase Auth (supabase+http: for development)."""
+    Supabase Auth, keycloak+https://host/realms/name a realm of Keycloak (supabase+http: and keycloak+http: for
+    development)."""
     supabase_service_key: SecretStr | None = None
     """The service_role or secret key of the Supabase project, for its admin API. Keep it on servers: it may do
     everything."""
@@ -163,6 +183,18 @@ class Settings(BaseSettings):
     supabase_confirm_emails: bool = False
     """Whether Supabase takes emails for confirmed that nobody has proved. Without it nobody signs in before Supabase's
     own confirmation."""
+    keycloak_client_id: str | None = None
+    """The Keycloak client whose service account makes, finds, changes and deletes users, with the role manage-users of
+    realm-management."""
+    keycloak_client_secret: SecretStr | None = None
+    """Its secret. Keep it on servers."""
+    keycloak_sign_in_client_id: str | None = None
+    """The Keycloak client by which people sign in, with direct access grants; by default the same."""
+    keycloak_sign_in_client_secret: SecretStr | None = None
+    """Its secret."""
+    keycloak_own_usernames: bool = False
+    """Whether who signs up with a username has it in the Keycloak realm as well. Without it the account's id is the
+    username there, and people sign in by email alone. Do not change it once there are accounts."""
     provider_connections: Count = 64
     """How many requests to a remote identity provider a process has under way at once."""
     provider_queue: Annotated[int, Field(ge=0)] = 256
@@ -293,6 +325,8 @@ class Settings(BaseSettings):
         self.key_options()
         if self.provider_url.get_secret_value().lower().startswith("supabase"):
             self.supabase_options()
+        if self.provider_url.get_secret_value().lower().startswith("keycloak"):
+            self.keycloak_options()
         if self.key_options().rotate_after <= self.session_options().access_lifetime + self.options().skew:
             rule = f"must exceed {variable('access_token_seconds')} and {variable('skew_seconds')}"
             raise ConfigurationInvalid(f"{variable('key_rotation_days')} {rule}")
@@ -321,6 +355,13 @@ class Settings(BaseSettings):
             if getattr(self, field) is None:
                 raise ConfigurationInvalid(f"{variable(field)} is missing: copy it from the project's API settings")
         return self._made(SupabaseOptions, SUPABASE_OPTIONS)
+
+    def keycloak_options(self) -> KeycloakOptions:
+        """Return how a Keycloak realm is reached. Raises ``ConfigurationInvalid`` where the client is missing."""
+        for field in ("keycloak_client_id", "keycloak_client_secret"):
+            if getattr(self, field) is None:
+                raise ConfigurationInvalid(f"{variable(field)} is missing: copy it from the client's page in Keycloak")
+        return self._made(KeycloakOptions, KEYCLOAK_OPTIONS)
 
     def _made(self, kind: type[T], names: Mapping[str, str]) -> T:
         try:

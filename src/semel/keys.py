@@ -46,6 +46,8 @@ class Purpose(StrEnum):
     """Fingerprints of payloads."""
     REFRESH = "refresh"
     """Seals of refresh tokens."""
+    PROOF = "proof"
+    """Proofs that an identity at a provider is ours, where the provider lets nobody choose ids."""
 
 
 class KeyOptions(msgspec.Struct, frozen=True, kw_only=True):

@@ -31,6 +31,8 @@ test: services ## run every test (JOBS=2 at a time)
 	@$(BIN)/python -m pytest --quiet --numprocesses $(JOBS) --dist worksteal
 
 test-full: export SEMEL_TEST_SCALE = full
+# Large counts take longer: what ends a test that hangs must not end one that works.
+test-full: export PYTEST_TIMEOUT = 900
 test-full: test ## run every test with the large counts
 
 test-provider: setup ## run the provider contract on a provider of yours (docs/how-to/supabase.md)

@@ -81,6 +81,16 @@ def test_arguments_come_before_the_file(read: Read, tmp_path: Path) -> None:
         ("SEMEL_PROVIDER_URL=embedded", "SEMEL_PROVIDER_URL must begin with one of embedded:"),
         ("SEMEL_KEY_ROTATION_DAYS=1\nSEMEL_ACCESS_TOKEN_SECONDS=86395", "SEMEL_KEY_ROTATION_DAYS must exceed"),
         ("SEMEL_DEFAULT_ROLE=Owner", "SEMEL_DEFAULT_ROLE must be one of SEMEL_ROLES"),
+        ("SEMEL_IDENTITY_TABLE=users", "SEMEL_IDENTITY_TABLE: must be schema.table"),
+        ("SEMEL_IDENTITY_TABLE=auth.users", "SEMEL_IDENTITY_TABLE needs PostgreSQL in SEMEL_DATABASE_URL"),
+        (
+            "SEMEL_IDENTITY_TABLE=auth.users\nSEMEL_DATABASE_URL=postgres://db",
+            "SEMEL_IDENTITY_TABLE needs PostgreSQL in SEMEL_DATABASE_URL, and Supabase Auth in SEMEL_PROVIDER_URL",
+        ),
+        (
+            "SEMEL_IDENTITY_TABLE=auth.users\nSEMEL_PROVIDER_URL=fake+tcp://127.0.0.1:1",
+            "SEMEL_IDENTITY_TABLE needs PostgreSQL in SEMEL_DATABASE_URL",
+        ),
         ("SEMEL_LOG_FORMAT=xml", "SEMEL_LOG_FORMAT: Input should be 'console' or 'json'"),
         ("SEMEL_PORT=0", "SEMEL_PORT: Input should be greater than or equal to 1"),
         ("SEMEL_LEESE_SECONDS=9", "SEMEL_LEESE_SECONDS is no setting: did you mean SEMEL_LEASE_SECONDS?"),

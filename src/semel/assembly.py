@@ -99,19 +99,22 @@ async def migrate_store(settings: Settings) -> Migrated:
         raise ConfigurationInvalid(f"there is nothing to migrate: name a store on disk in {variable('database_url')}")
     from semel.stores.migrate import migrate  # noqa: PLC0415 - costs a quarter second that only this command needs
 
-    return await migrate(url)
+    return await migrate(url, settings.identity_table)
 
 
 async def _store(settings: Settings, given: Given, closing: AsyncExitStack) -> Store:
     if given.store is not None:
         return given.store
-    store = await open_store(settings.database_url.get_secret_value(), given)
+    store = await open_store(settings.database_url.get_secret_value(), given, settings.identity_table)
     closing.push_async_callback(store.close)
     return store
 
 
-async def open_store(url: str, given: Given) -> Store:
-    """Open the store of a URL; whoever asked closes it. Raises ``ConfigurationInvalid`` or ``StoreUnavailable``."""
+async def open_store(url: str, given: Given, identity_table: str | None = None) -> Store:
+    """Open the store of a URL, whose accounts must follow the table, if one is named; whoever asked closes it.
+
+    Raises ``ConfigurationInvalid`` or ``StoreUnavailable``.
+    """
     # Each store is imported where it is asked for: its driver may not be installed.
     match scheme(url):
         case "memory":
@@ -131,7 +134,7 @@ async def open_store(url: str, given: Given) -> Store:
         case _:
             with driver("PostgreSQL", "postgres"):
                 from semel.stores.postgres import open_postgres  # noqa: PLC0415
-            return await open_postgres(url, also=given.also, jitter=given.ids.jitter)
+            return await open_postgres(url, also=given.also, jitter=given.ids.jitter, identity_table=identity_table)
 
 
 async def _provider(

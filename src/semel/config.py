@@ -39,6 +39,7 @@ T = TypeVar("T")
 PREFIX: Final = "SEMEL_"
 _OF_THE_TESTS: Final = "SEMEL_TEST_"
 _DAY: Final = 86_400.0
+_TABLE: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}\.[a-z_][a-z0-9_]{0,62}")
 _ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+")
 _BY_KUBERNETES: Final = re.compile(r"semel_(service_(host|port.*)|port_\d+_.*)", re.IGNORECASE)
 """What Kubernetes tells every pod beside a Service that is called semel."""
@@ -65,6 +66,10 @@ _SCHEMES: Final = {
     ),
 }
 """What a URL may begin with, the usual ones first."""
+
+_POSTGRES: Final = frozenset({"postgresql", "postgresql+asyncpg", "postgres"})
+_TAKES_OUR_IDS: Final = frozenset({"supabase+https", "supabase+http", "fake+tcp"})
+"""The remote providers that have an identity under the very id of its account."""
 
 # What the engine calls its options, and which setting each is.
 _OPTIONS: Final = {
@@ -140,6 +145,12 @@ def _origins(origins: tuple[str, ...]) -> tuple[str, ...]:
     return origins
 
 
+def _table(name: str) -> str:
+    if not _TABLE.fullmatch(name):
+        raise ValueError("must be schema.table, of lower-case letters, digits and _")
+    return name
+
+
 def _for_sign_up(roles: tuple[str, ...]) -> tuple[str, ...]:
     if any(unicodedata.normalize("NFKC", role).strip().casefold() in _ADMINISTRATORS for role in roles):
         raise ValueError("must not offer an administrator's role to whoever signs up")
@@ -195,6 +206,9 @@ class Settings(BaseSettings):
     keycloak_own_usernames: bool = False
     """Whether who signs up with a username has it in the Keycloak realm as well. Without it the account's id is the
     username there, and people sign in by email alone. Do not change it once there are accounts."""
+    identity_table: Annotated[str, AfterValidator(_table)] | None = None
+    """The provider's own table of identities, such as auth.users, where it lives in the PostgreSQL database of the
+    store: `semel migrate` then lets accounts refer to it. None by default."""
     provider_connections: Count = 64
     """How many requests to a remote identity provider a process has under way at once."""
     provider_queue: Annotated[int, Field(ge=0)] = 256
@@ -319,6 +333,7 @@ class Settings(BaseSettings):
             if ":" not in url or scheme(url) not in schemes:
                 known = ", ".join(f"{one}:" for one in schemes)
                 raise ConfigurationInvalid(f"{variable(field)} must begin with one of {known}")
+        self._check_identity_table()
         self.options()
         self.session_options()
         self.argon2_options()
@@ -332,6 +347,12 @@ class Settings(BaseSettings):
             raise ConfigurationInvalid(f"{variable('key_rotation_days')} {rule}")
         if self.default_role not in self.roles:
             raise ConfigurationInvalid(f"{variable('default_role')} must be one of {variable('roles')}")
+
+    def _check_identity_table(self) -> None:
+        store, provider = (scheme(url.get_secret_value()) for url in (self.database_url, self.provider_url))
+        if self.identity_table is not None and (store not in _POSTGRES or provider not in _TAKES_OUR_IDS):
+            needs = f"PostgreSQL in {variable('database_url')}, and Supabase Auth in {variable('provider_url')}"
+            raise ConfigurationInvalid(f"{variable('identity_table')} needs {needs}")
 
     def options(self) -> Options:
         """Return the durations of the protocol."""

@@ -23,11 +23,14 @@ def migrate(*, as_json: AsJson = False) -> None:
     settings = read_settings()
     before, after = asyncio.run(migrate_store(settings))
     if as_json:
-        print_json({"before": before, "after": after})
-    elif before == after:
+        print_json({"before": before, "after": after, "identity_table": settings.identity_table})
+        return
+    if before == after:
         print_lines(f"The tables are up to date ({after}).")
     else:
         print_lines(f"The tables are migrated from {before or 'nothing'} to {after}.")
+    if settings.identity_table is not None:
+        print_lines(f"The accounts follow the identities in {settings.identity_table}.")
 
 
 def upkeep(

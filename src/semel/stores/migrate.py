@@ -30,8 +30,10 @@ _ONE_AT_A_TIME: Final = threading.Lock()
 """Alembic keeps the migration that it runs in global variables."""
 
 
-async def migrate(url: str) -> Migrated:
+async def migrate(url: str, identity_table: str | None = None) -> Migrated:
     """Migrate the store of the URL; one that is up to date is left as it is.
+
+    On PostgreSQL accounts follow the ``identity_table`` (``schema.table``) from then on, and no other.
 
     Raises ``ConfigurationInvalid`` for a URL that is wrong or a store that is newer than this release,
     ``StoreUnavailable`` or ``StoreRejected`` where the store does not let it happen; no database is changed then.
@@ -51,7 +53,7 @@ async def migrate(url: str) -> Migrated:
             place = parse_url(url)
             with driver("PostgreSQL", "postgres"):
                 from semel.stores.postgres_migrate import migrate_server  # noqa: PLC0415 - of an extra
-            return await _apart(lambda: asyncio.run(migrate_server(place)))
+            return await _apart(lambda: asyncio.run(migrate_server(place, identity_table)))
 
 
 async def _apart(work: Callable[[], Migrated]) -> Migrated:

@@ -30,6 +30,7 @@ from semel.stores.postgres_errors import (
     read_error,
     start_error,
 )
+from semel.stores.postgres_identity import followed, not_followed
 from semel.stores.postgres_pool import Pool, Session
 from semel.stores.postgres_sql import ApplicationRow, Statements, inserted_accounts
 from semel.stores.postgres_steps import Steps
@@ -58,15 +59,18 @@ _cursor_to_key: Final = msgspec.json.Decoder(tuple[str, ...]).decode
 _values: Final = msgspec.json.Decoder(list[Any]).decode
 
 
-async def open_postgres(url: str, *, also: Also | None = None, jitter: Callable[[], float]) -> PostgresStore:
+async def open_postgres(
+    url: str, *, also: Also | None = None, jitter: Callable[[], float], identity_table: str | None = None
+) -> PostgresStore:
     """Open the store at the URL (see ``semel.stores.postgres_url``).
 
-    ``jitter`` gives numbers from 0 to 1 that spread tries which met each other. Raises ``ConfigurationInvalid`` where
-    the URL is wrong, ``semel migrate`` has not been run, or a pooler stands there that the URL does not mention;
-    ``StoreUnavailable`` where the database does not answer.
+    ``jitter`` gives numbers from 0 to 1 that spread tries which met each other; ``identity_table`` is the one that
+    accounts must follow, if any. Raises ``ConfigurationInvalid`` where the URL is wrong, ``semel migrate`` has not been
+    run, or a pooler stands there that the URL does not mention; ``StoreUnavailable`` where the database does not
+    answer.
     """
     store = PostgresStore(parse_url(url), also=also, jitter=jitter)
-    await store.check()
+    await store.check(identity_table)
     return store
 
 
@@ -136,14 +140,17 @@ class PostgresStore:
         """See ``Store.close``."""
         await self._pool.close()
 
-    async def check(self) -> None:
+    async def check(self, identity_table: str | None = None) -> None:
         """Raise ``ConfigurationInvalid`` where the database is not as this store needs it."""
         try:
             connection = await self._connect()
         except DRIVER_ERRORS as error:
             raise start_error(error) from None
         try:
-            await self._check(Session(connection))
+            session = Session(connection)
+            await self._check(session)
+            if identity_table is not None:
+                await self._check_followed(session, identity_table)
         except DRIVER_ERRORS as error:
             raise read_error(error) from None
         finally:
@@ -170,6 +177,12 @@ class PostgresStore:
         except (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError):
             rows = []
         require_revision(rows[0][0] if rows else None)
+
+    async def _check_followed(self, session: Session, table: str) -> None:
+        rows = await session.fetch(followed(self._target.schema), (), self._seconds)
+        found = rows[0][0] if rows else None
+        if found != table:
+            raise not_followed(found, table)
 
     async def _read(self, text: str, *parameters: object) -> list[asyncpg.Record]:
         async def query(session: Session) -> list[asyncpg.Record]:

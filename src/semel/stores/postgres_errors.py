@@ -23,7 +23,7 @@ from semel.errors import (
     WriteRefused,
 )
 from semel.stores.postgres_sql import REFUSED
-from semel.stores.schema import constraint_names
+from semel.stores.schema import ACCOUNT_FOLLOWS, constraint_names
 
 __all__ = [
     "DRIVER_ERRORS",
@@ -86,6 +86,9 @@ def commit_error(error: Exception, order: Sequence[int]) -> StoreError | Applica
             return _refused(error.detail or "", order)
         if error.constraint_name in _OURS and error.sqlstate in _BY_CONSTRAINT:
             return WriteRefused(constraint=error.constraint_name)
+        if error.constraint_name == ACCOUNT_FOLLOWS:
+            # For good: an identity that was made and is not in its table was deleted since, or is in another database.
+            return StoreRejected("The account's identity is not in the table that SEMEL_IDENTITY_TABLE names.")
     return read_error(error)
 
 

@@ -16,6 +16,7 @@ from semel.errors import SemelError
 from semel.stores.migrations.steps import LOCK_SECONDS, upgrade
 from semel.stores.postgres_connect import Connection, connect
 from semel.stores.postgres_errors import DRIVER_ERRORS, read_error, start_error
+from semel.stores.postgres_identity import follow
 from semel.stores.postgres_url import PostgresUrl
 from semel.stores.schema import Migrated
 
@@ -32,7 +33,9 @@ def engine(url: PostgresUrl) -> AsyncEngine:
     return create_async_engine("postgresql+asyncpg://", connect_args=arguments, poolclass=NullPool)
 
 
-async def migrate_server(url: PostgresUrl, lock_seconds: float = LOCK_SECONDS) -> Migrated:
+async def migrate_server(
+    url: PostgresUrl, identity_table: str | None = None, lock_seconds: float = LOCK_SECONDS
+) -> Migrated:
     """See ``semel.stores.migrate.migrate``. ``lock_seconds`` bounds the wait for others that migrate as well."""
     try:
         async with engine(url).begin() as connection:
@@ -40,7 +43,9 @@ async def migrate_server(url: PostgresUrl, lock_seconds: float = LOCK_SECONDS) -
             await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
             if not await connection.run_sync(lambda sync: inspect(sync).has_schema(url.schema)):
                 await connection.execute(CreateSchema(url.schema))
-            return await connection.run_sync(upgrade, url.schema)
+            migrated = await connection.run_sync(upgrade, url.schema)
+            await follow(connection, url.schema, identity_table)
+            return migrated
     except DBAPIError as error:
         raise _met(error) from error
     except DRIVER_ERRORS as error:

@@ -47,6 +47,7 @@ from semel.model import (
 
 __all__ = [
     "ACCOUNT_EMAIL",
+    "ACCOUNT_FOLLOWS",
     "ACCOUNT_IDENTITY",
     "ACCOUNT_USERNAME",
     "IDENTIFIER_ACCOUNT",
@@ -82,6 +83,8 @@ REVISION: Final = "0001"
 ACCOUNT_EMAIL: Final = "uq_semel_accounts_email_canonical"
 ACCOUNT_USERNAME: Final = "uq_semel_accounts_username_canonical"
 ACCOUNT_IDENTITY: Final = "fk_semel_accounts_id"
+ACCOUNT_FOLLOWS: Final = "fk_semel_accounts_identity_id"
+"""Not declared: it refers to a table of the identity provider's, where a setting names one (PostgreSQL alone)."""
 IDENTIFIER_ACCOUNT: Final = "fk_semel_identifiers_account_id"
 SESSION_ACCOUNT: Final = "fk_semel_sessions_account_id"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from semel import errors
-from semel.errors import FieldError, SemelError, UserAlreadyExists, WriteRefused, every_error
+from semel.errors import FieldError, IdentityOutcome, SemelError, UserAlreadyExists, WriteRefused, every_error
 
 DOCUMENTED = Path(__file__).parent.parent / "docs" / "errors.md"
 
@@ -36,9 +36,10 @@ def test_codes_are_unique() -> None:
 @pytest.mark.parametrize("kind", every_error(), ids=lambda kind: kind.code)
 def test_an_error_survives_pickling(kind: type[SemelError]) -> None:
     """What it says is the same on the other side of a process boundary."""
-    error = kind("why", (FieldError("email", "taken", "Email is taken"),), 1.5, "r1")
+    error = kind("why", (FieldError("email", "taken", "Email is taken"),), 1.5, "r1", IdentityOutcome.REMOVED)
     again = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
     assert (str(again), again.errors, again.retry_after, again.registration_id) == ("why", error.errors, 1.5, "r1")
+    assert again.identity is IdentityOutcome.REMOVED
 
 
 def test_a_refusal_survives_copying() -> None:

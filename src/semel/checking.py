@@ -1,18 +1,19 @@
-"""What there is under an email, in the store and at the provider, and what to do about it. Nothing is changed."""
+"""What there is under an email, or of a registration, in the store and at the provider. Nothing is changed."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
 
 import msgspec
 
-from semel.errors import ProviderUnavailable
-from semel.model import Account, Identifier, Identity, Name
+from semel.errors import IdentityOutcome, ProviderUnavailable
+from semel.model import Account, Identifier, Identity, Name, Registration
 from semel.ports import Absent, Found, Ref, Unknown
 from semel.protocol.engine import Engine
-from semel.states import IdentityState
+from semel.states import IdentityState, RegistrationState
 
-__all__ = ["EmailCheck", "EmailState", "check_email"]
+__all__ = ["Aftermath", "EmailCheck", "EmailState", "check_aftermath", "check_email"]
 
 
 class EmailState(StrEnum):
@@ -98,3 +99,29 @@ def _told(engine: Engine, said: Found | Absent | Unknown) -> Found | Absent:
     if isinstance(said, Unknown):
         raise ProviderUnavailable(retry_after=said.retry_after or engine.options.provider_timeout)
     return said
+
+
+class Aftermath(msgspec.Struct, frozen=True):
+    """What became of the identity of a registration that failed, and when upkeep looks for it again."""
+
+    identity: IdentityOutcome | None = None
+    """``None`` where the registration has not failed, or its identity was never outside the store."""
+    next_look_at: datetime | None = None
+    """``None`` once upkeep has no more to do."""
+    look_until: datetime | None = None
+    """Until when upkeep looks, in case a request of ours lands late."""
+
+
+async def check_aftermath(engine: Engine, registration: Registration) -> Aftermath:
+    """Look whether anything of a failed registration is left at the provider. One that is silent has it still.
+
+    Raises a ``StoreError``.
+    """
+    if registration.state is not RegistrationState.FAILED or engine.remote is None:
+        return Aftermath()
+    record = await engine.store.get(Identity, (registration.account_id,))
+    if record is None:
+        return Aftermath(IdentityOutcome.REMOVED)
+    gone = isinstance(await engine.remote.find(registration.account_id), Absent)
+    outcome = IdentityOutcome.REMOVED if gone else IdentityOutcome.REMOVAL_DUE
+    return Aftermath(outcome, record.due_at, record.look_until)

@@ -43,6 +43,7 @@ answered with. No error carries what the caller typed, so none can carry a secre
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import ClassVar
 
 import msgspec
@@ -59,6 +60,7 @@ __all__ = [
     "IdempotencyKeyInvalid",
     "IdempotencyKeyReused",
     "IdentityAlreadyExists",
+    "IdentityOutcome",
     "InternalError",
     "InvalidCredentials",
     "InvalidInput",
@@ -96,11 +98,21 @@ class FieldError(msgspec.Struct, frozen=True):
     message: str
 
 
+class IdentityOutcome(StrEnum):
+    """What became of the identity that a failed registration had made at a remote provider, or may have made."""
+
+    REMOVED = "removed"
+    """The provider has deleted it. Upkeep still looks, for as long as a request of ours could land late."""
+    REMOVAL_DUE = "removal_due"
+    """It may still be there. Its removal is durable, and upkeep ends it."""
+
+
 class SemelError(Exception):
     """The root of the tree.
 
     ``detail`` is a sentence for people; ``errors`` names fields; ``retry_after`` is in seconds, where coming back makes
-    sense; ``registration_id`` names the registration, so that the caller and an operator can speak of it.
+    sense; ``registration_id`` names the registration, so that the caller and an operator can speak of it; ``identity``
+    says what became of the identity, where the registration failed after one was made, or may have been.
     """
 
     code: ClassVar[str] = "semel_error"
@@ -113,12 +125,14 @@ class SemelError(Exception):
         errors: tuple[FieldError, ...] = (),
         retry_after: float | None = None,
         registration_id: str | None = None,
+        identity: IdentityOutcome | None = None,
     ) -> None:
-        super().__init__(detail, errors, retry_after, registration_id)
+        super().__init__(detail, errors, retry_after, registration_id, identity)
         self.detail = detail or self.title
         self.errors = errors
         self.retry_after = retry_after
         self.registration_id = registration_id
+        self.identity = identity
 
     @override
     def __str__(self) -> str:
@@ -183,7 +197,10 @@ class RegistrationWithdrawn(SemelError):
 
 
 class ApplicationRefused(SemelError):
-    """The application's own row or callback refused the account. The registration failed; nothing is left."""
+    """The application's own row or callback refused the account. The registration failed.
+
+    ``identity`` says whether its identity is removed already, or will be.
+    """
 
     code = "application_refused"
     status = 409
@@ -361,7 +378,8 @@ class StoreUnavailable(StoreError):
 class StoreRejected(StoreError):
     """The store refuses this commit for good, and not because of a record of ours.
 
-    A missing table, a missing right, a full disk, a constraint that somebody added. Nothing was changed.
+    A missing table, a missing right, a full disk, a constraint that somebody added. Nothing was changed, but that a
+    registration failed, where it had begun; ``identity`` says what became of its identity.
     """
 
     code = "store_rejected"

@@ -13,7 +13,7 @@ import msgspec
 
 from semel import canonical
 from semel.assembly import Given, Parts, assembled, check_also
-from semel.checking import EmailCheck, check_email
+from semel.checking import Aftermath, EmailCheck, check_aftermath, check_email
 from semel.config import Settings
 from semel.deletion import delete_account
 from semel.errors import ConfigurationInvalid, FieldError, InvalidInput, NotFound, StoreError
@@ -232,6 +232,10 @@ class Semel:
         """Return a registration. Raises ``NotFound`` or a ``StoreError``."""
         _check_texts({"registration_id": registration_id})
         return _found(await self._engine.store.get(Registration, (registration_id,)), "registration")
+
+    async def aftermath(self, registration: Registration) -> Aftermath:
+        """Say what is left at the identity provider of a registration that failed. Raises a ``StoreError``."""
+        return await check_aftermath(self._engine, registration)
 
     async def removals(self, limit: int = 1000) -> list[Identity]:
         """Return identities that upkeep must still make sure not to exist, those first that it looks for next."""

@@ -39,8 +39,8 @@ class SignInDoor:
         """Return the account and the provider's tokens; makes the account where the identity has none.
 
         Raises ``InvalidInput``, ``InvalidCredentials``, ``AccountInactive``, ``ProviderUnavailable``,
-        ``UserAlreadyExists`` where the email belongs to an account with another identity, ``RegistrationInFlight``,
-        ``OutcomeUnknown`` or a ``StoreError``.
+        ``UserAlreadyExists`` where the email belongs to an account with another identity, ``ApplicationRefused`` where
+        the application takes no such account, ``RegistrationInFlight``, ``OutcomeUnknown`` or a ``StoreError``.
         """
         engine = self._engine
         address = canonical.email(email, allow_special_use=self._allow_special_use).name.value

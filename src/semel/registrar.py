@@ -264,7 +264,8 @@ class _Work:
         if self._engine.remote is None or not holding.whole:
             await fail(self._engine, holding, "abandoned")
             return None
-        return await Outside(self._engine, self._engine.remote, self.ask, holding, self._password).run()
+        going = Outside(self._engine, self._engine.remote, self.ask, holding, self._password)
+        return await going.run(resumed=True)
 
     async def _open(self, before: Registration | None) -> Registered | None:
         """The only commit of the embedded provider."""

@@ -131,6 +131,7 @@ class Semel:
     accounts = _blocking(face.Semel.accounts)
     delete_account = _blocking(face.Semel.delete_account)
     registration = _blocking(face.Semel.registration)
+    aftermath = _blocking(face.Semel.aftermath)
     removals = _blocking(face.Semel.removals)
     upkeep_once = _blocking(face.Semel.upkeep_once)
     ready = _blocking(face.Semel.ready)

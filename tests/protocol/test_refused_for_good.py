@@ -1,11 +1,21 @@
 """A commit that the store or the application refuses for good, and for no record of ours."""
 
 import asyncio
+from collections import Counter
+from datetime import datetime
 
 import pytest
 
-from semel.errors import ApplicationRefused, SemelError, StoreRejected
-from semel.model import Account, Identifier
+from semel.checking import Aftermath, check_aftermath
+from semel.errors import (
+    ApplicationRefused,
+    IdentityOutcome,
+    OutcomeUnknown,
+    ProviderRefused,
+    SemelError,
+    StoreRejected,
+)
+from semel.model import Account, Identifier, Registration
 from semel.testing import Fault, Variant
 from tests.protocol.worlds import CREATED, CREATED_REMOTE, FORGOTTEN, KEY, World, no_account
 
@@ -40,6 +50,66 @@ async def test_commit_2_fails_the_registration(refusal: type[SemelError]) -> Non
     del world.memory.objection
     await server.register(idempotency_key=KEY)
     assert world.left() == CREATED_REMOTE
+
+
+async def test_the_identity_is_removed_at_once() -> None:
+    """By the request that failed, and the refusal says so; upkeep still looks for what may land late."""
+    world = World()
+    server, world.memory.objection = world.server(), no_account(ApplicationRefused("not this account"))
+    with pytest.raises(ApplicationRefused) as refused:
+        await server.register(idempotency_key=KEY)
+    assert refused.value.identity is IdentityOutcome.REMOVED
+    assert world.left() == FORGOTTEN + Counter({"identity condemned": 1})
+    told = await check_aftermath(server.engine, world.one(Registration))
+    assert (told.identity, told.next_look_at) == (IdentityOutcome.REMOVED, world.condemned().due_at)
+    await server.rest()
+    assert world.left() == FORGOTTEN
+    assert await check_aftermath(server.engine, world.one(Registration)) == Aftermath(IdentityOutcome.REMOVED)
+
+
+@pytest.mark.parametrize("fault", [Fault.LOSE, Fault.DROP, Fault.LATE, Fault.DOWN])
+async def test_a_removal_that_is_not_known_to_be_done_is_due(fault: Fault) -> None:
+    """The guarantee rests on none of it: the refusal says that the removal is due, and upkeep ends it."""
+    world = World()
+    server, world.memory.objection = world.server(), no_account(ApplicationRefused("not this account"))
+    world.outside.next("delete", fault)
+    world.outside.next("find", Fault.DOWN)
+    with pytest.raises(ApplicationRefused) as refused:
+        await server.register(idempotency_key=KEY)
+    assert refused.value.identity is IdentityOutcome.REMOVAL_DUE
+    told = await check_aftermath(server.engine, world.one(Registration))
+    assert told.identity is IdentityOutcome.REMOVAL_DUE
+    await server.rest()
+    assert world.left() == FORGOTTEN
+
+
+async def test_before_the_identity_is_deleted_its_record_says_so() -> None:
+    """And stays for a whole horizon from there: no look of upkeep forgets it meanwhile."""
+    world = World()
+    server, world.memory.objection = world.server(), no_account(ApplicationRefused("not this account"))
+    seen: list[datetime | None] = []
+    world.outside.before("delete", lambda: seen.append(world.condemned().look_until))
+    with pytest.raises(ApplicationRefused):
+        await server.register(idempotency_key=KEY)
+    assert seen == [server.engine.later(world.options.removal_horizon)]
+
+
+async def test_a_refusal_by_the_provider_says_what_an_earlier_create_may_have_left() -> None:
+    """Nothing of a first create that is refused; of one that had no answer, a removal."""
+    world = World()
+    server = world.server()
+    world.outside.next("create", Fault.REFUSE, Fault.LOSE, Fault.REFUSE)
+    with pytest.raises(ProviderRefused) as refused:
+        await server.register(idempotency_key=KEY)
+    assert refused.value.identity is None
+    with pytest.raises(OutcomeUnknown):
+        await server.register(idempotency_key=KEY)
+    world.lease_over()
+    with pytest.raises(ProviderRefused) as refused:
+        await server.register(idempotency_key=KEY)
+    assert refused.value.identity is IdentityOutcome.REMOVAL_DUE
+    await server.rest()
+    assert world.left() == FORGOTTEN
 
 
 @REFUSALS

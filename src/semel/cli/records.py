@@ -11,6 +11,7 @@ from semel.checking import EmailState
 from semel.cli.exits import Exit
 from semel.cli.opened import ask
 from semel.cli.output import AsJson, print_json, print_lines, print_pairs, print_table
+from semel.face import Semel
 from semel.model import Account, Identity, Registration
 
 __all__ = ["check", "registration", "removal", "user"]
@@ -40,6 +41,11 @@ def _account(account: Account) -> dict[str, Any]:
         "sessions": len(account.sessions),
         "registration": account.registration,
     }
+
+
+async def _with_aftermath(semel: Semel, registration_id: str) -> dict[str, Any]:
+    found = await semel.registration(registration_id)
+    return _registration(found) | msgspec.structs.asdict(await semel.aftermath(found))
 
 
 def _registration(found: Registration) -> dict[str, Any]:
@@ -111,8 +117,8 @@ def user_list(
 def registration_show(
     registration_id: Annotated[str, typer.Argument(metavar="ID")], *, as_json: AsJson = False
 ) -> None:
-    """Show what became of a request."""
-    shown = _registration(ask(lambda semel: semel.registration(registration_id)))
+    """Show what became of a request and, where it failed, of its identity: removed, or its removal is still due."""
+    shown = ask(lambda semel: _with_aftermath(semel, registration_id))
     (print_json if as_json else print_pairs)(shown)
 
 

@@ -138,6 +138,7 @@ AUTH: Final = (
             errors.InvalidCredentials,
             errors.AccountInactive,
             errors.UserAlreadyExists,
+            errors.ApplicationRefused,
             errors.RegistrationInFlight,
             errors.OutcomeUnknown,
             errors.Overloaded,

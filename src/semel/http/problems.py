@@ -17,6 +17,7 @@ from starlette.types import Scope
 from semel.errors import (
     BodyTooLarge,
     FieldError,
+    IdentityOutcome,
     InvalidInput,
     MethodNotAllowed,
     NotFound,
@@ -53,6 +54,8 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """As in the header ``X-Request-ID`` and in the server's log."""
     registration_id: str | None = None
     """The registration that this is about, where one is known."""
+    identity: IdentityOutcome | None = None
+    """What became of the identity, where a registration failed after one was made, or may have been."""
     errors: tuple[FieldError, ...]
     """What is wrong, field by field; empty where it is no field."""
 
@@ -84,6 +87,7 @@ def problem_of(error: SemelError, request_id: str | None = None) -> Problem:
         code=error.code,
         request_id=request_id,
         registration_id=error.registration_id,
+        identity=error.identity,
         errors=error.errors,
     )
 

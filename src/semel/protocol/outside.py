@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from enum import Enum
 
-from semel.errors import FieldError, IdentityAlreadyExists, OutcomeUnknown, ProviderRefused, SemelError
+from semel.errors import (
+    FieldError,
+    IdentityAlreadyExists,
+    IdentityOutcome,
+    OutcomeUnknown,
+    ProviderRefused,
+    SemelError,
+)
 from semel.model import Account, Identity, Name, Registration, Secret
 from semel.ports import Absent, Done, Exists, Found, NewIdentity, Rejected, RemoteProvider, Replace, Unknown
 from semel.protocol import commits
@@ -39,10 +46,15 @@ class Outside:
         self._remote = remote
         self._ask = ask
         self._password = password
+        self._resumed = False
         self.held = held
 
-    async def run(self) -> Registered | None:
-        """Return the success; ``None``: look again. A refusal for good fails the registration and is raised."""
+    async def run(self, *, resumed: bool = False) -> Registered | None:
+        """Return the success; ``None``: look again. A refusal for good fails the registration and is raised.
+
+        ``resumed``: a create was sent before, or may have been.
+        """
+        self._resumed = resumed
         try:
             return await self._make()
         except _LeaseLostError:
@@ -56,7 +68,8 @@ class Outside:
                     return await self._complete(done.provider_id, ours=True)
                 case Rejected() as no:
                     fields = (FieldError(no.field, "provider_refused", no.message),) if no.field else ()
-                    await self._fail(ProviderRefused(no.message, fields))
+                    before = IdentityOutcome.REMOVAL_DUE if self._resumed else None
+                    await self._fail(ProviderRefused(no.message, fields, identity=before))
                     return None
                 case Unknown() as unknown:
                     raise await self._unknown(unknown)
@@ -100,14 +113,24 @@ class Outside:
         try:
             registered = await complete(self._engine, self.held, provider_id)
         except FINAL as refused:
-            await self._fail(refused)
+            await self._fail(refused, provider_id or self.held.registration.account_id)
             return None
         return registered if ours else None
 
-    async def _fail(self, error: SemelError) -> None:
-        """Fail the registration, then say why; a look again where it is not known to have failed."""
+    async def _fail(self, error: SemelError, made: str | None = None) -> None:
+        """Fail the registration, then say why; a look again where it is not known to have failed.
+
+        ``made`` is the provider's id of an identity that is there: it is removed at once, where that can be done.
+        """
         if await fail(self._engine, self.held, error.code):
+            if made is not None:
+                error.identity = await self._rolled_back(made)
             raise error
+
+    async def _rolled_back(self, provider_id: str) -> IdentityOutcome:
+        """Delete it. The failing commit has just said so, for a whole horizon, and upkeep looks again in any case."""
+        removed = isinstance(await self._remote.delete(provider_id), Done)
+        return IdentityOutcome.REMOVED if removed else IdentityOutcome.REMOVAL_DUE
 
     async def _unknown(self, answer: Unknown) -> OutcomeUnknown:
         """Leave it pending for the same key's retry, or upkeep, and let neither wait for the whole lease."""

@@ -23,6 +23,7 @@ from pydantic_settings import (
 from typing_extensions import override
 
 from semel.errors import ConfigurationInvalid
+from semel.gotrue_tokens import GoTrueOptions
 from semel.intents import Policy
 from semel.keys import KeyOptions
 from semel.model import Secret
@@ -112,6 +113,16 @@ KEYCLOAK_OPTIONS: Final = {
     "connections": "provider_connections",
     "queue": "provider_queue",
     "own_usernames": "keycloak_own_usernames",
+}
+_GOTRUE_OPTIONS: Final = {
+    "jwt_secret": "gotrue_jwt_secret",
+    "algorithm": "gotrue_algorithm",
+    "issuer": "gotrue_issuer",
+    "disable_signup": "gotrue_disable_signup",
+    "email_enabled": "gotrue_email_enabled",
+    "autoconfirm": "gotrue_autoconfirm",
+    "password_min_length": "gotrue_password_min_length",
+    "password_required_characters": "gotrue_password_required_characters",
 }
 _SESSION_OPTIONS: Final = {
     "access_lifetime": "access_token_seconds",
@@ -256,6 +267,26 @@ class Settings(BaseSettings):
     token_audience: str = "semel"  # noqa: S105 - a name
     """The audience (aud) of access tokens."""
 
+    gotrue_jwt_secret: SecretStr | None = None
+    """Switches Supabase's API on, at /auth/v1: the secret that the application shares with it. At least 32 random
+    characters. `semel gotrue keys` makes the anon and the service_role key of it. Needs the embedded provider."""
+    gotrue_algorithm: Literal["HS256", "ES256"] = "HS256"
+    """How that API signs access tokens: with the shared secret, or with Semel's own keys, which /.well-known/jwks.json
+    shows."""
+    gotrue_issuer: str = ""
+    """The issuer (iss) of that API's access tokens; none by default."""
+    gotrue_disable_signup: bool = False
+    """Whether that API refuses sign-ups, so that only an administrator makes users."""
+    gotrue_email_enabled: bool = True
+    """Whether people sign up and in there by email."""
+    gotrue_autoconfirm: bool = True
+    """Whether an email that signs up there counts as confirmed. Without it nobody signs in there before an
+    administrator has confirmed the email."""
+    gotrue_password_min_length: Annotated[int, Field(ge=1, le=72)] = 6
+    """How many characters a password has there at least."""
+    gotrue_password_required_characters: str = ""
+    """Sets of characters, parted by colons (abc:ABC:0123): a password has one of each there."""
+
     argon2_memory_kib: Annotated[int, Field(ge=1, le=4 * 2**20)] = 19_456
     """The memory of one password hash (argon2id), in KiB. The defaults are the profile that OWASP recommends first."""
     argon2_iterations: Annotated[int, Field(ge=1, le=1000)] = 2
@@ -342,6 +373,10 @@ class Settings(BaseSettings):
             self.supabase_options()
         if self.provider_url.get_secret_value().lower().startswith("keycloak"):
             self.keycloak_options()
+        if self.gotrue_options() is not None and scheme(self.provider_url.get_secret_value()) != "embedded":
+            raise ConfigurationInvalid(
+                f"{variable('gotrue_jwt_secret')} is for {variable('provider_url')}=embedded: take one of the two away"
+            )
         if self.key_options().rotate_after <= self.session_options().access_lifetime + self.options().skew:
             rule = f"must exceed {variable('access_token_seconds')} and {variable('skew_seconds')}"
             raise ConfigurationInvalid(f"{variable('key_rotation_days')} {rule}")
@@ -383,6 +418,10 @@ class Settings(BaseSettings):
             if getattr(self, field) is None:
                 raise ConfigurationInvalid(f"{variable(field)} is missing: copy it from the client's page in Keycloak")
         return self._made(KeycloakOptions, KEYCLOAK_OPTIONS)
+
+    def gotrue_options(self) -> GoTrueOptions | None:
+        """Return how Supabase's API behaves, ``None`` where it is off."""
+        return None if self.gotrue_jwt_secret is None else self._made(GoTrueOptions, _GOTRUE_OPTIONS)
 
     def _made(self, kind: type[T], names: Mapping[str, str]) -> T:
         try:

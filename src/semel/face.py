@@ -168,7 +168,7 @@ class Semel:
         )
         given = {field: getattr(intent, field) for field in _OPTIONAL_TEXTS}
         _check_texts({field: value for field, value in given.items() if value is not None})
-        return await self._parts.registrar.register(intent)
+        return await self.parts.registrar.register(intent)
 
     async def sign_in(self, email: str, password: str | Secret) -> SignedInAccount:
         """Open a session.
@@ -246,7 +246,7 @@ class Semel:
 
     async def upkeep_once(self) -> dict[str, int]:
         """Do what upkeep has to do now; return how much each duty did. Raises a ``StoreError``."""
-        parts = self._parts
+        parts = self.parts
         return await parts.upkeep.once() | {ROTATE: int(await rotate_once(parts.engine, parts.keys))}
 
     async def ready(self) -> Readiness:
@@ -270,7 +270,7 @@ class Semel:
 
     async def jwks(self) -> dict[str, Any]:
         """Return the public keys of access tokens (RFC 7517); none at a remote provider, whose tokens are its own."""
-        sessions = self._parts.sessions
+        sessions = self.parts.sessions
         return sessions.jwks() if isinstance(sessions, SessionKeeper) else {"keys": []}
 
     async def metrics_text(self) -> bytes:
@@ -293,20 +293,24 @@ class Semel:
         return [parts.upkeep.run(interval), rotating] if self.settings.upkeep else [rotating]
 
     @property
-    def _parts(self) -> Parts:
+    def parts(self) -> Parts:
+        """What an open Semel works with, for the other faces of this package: no part of the stable API.
+
+        Raises ``ConfigurationInvalid`` where it is not open.
+        """
         if self._open is None:
             raise ConfigurationInvalid("this Semel is not open: use `async with`")
         return self._open
 
     @property
     def _engine(self) -> Engine:
-        return self._parts.engine
+        return self.parts.engine
 
     @property
     def _sessions(self) -> SessionKeeper | RemoteSessions:
-        if self._parts.sessions is None:
+        if self.parts.sessions is None:
             raise ConfigurationInvalid("the identity provider signs nobody in: sign in at the provider itself")
-        return self._parts.sessions
+        return self.parts.sessions
 
 
 def _check_texts(given: Mapping[str, object]) -> None:

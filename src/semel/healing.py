@@ -71,7 +71,7 @@ class SignInDoor:
             raise InvalidCredentials
         if account is None:
             return None
-        if not cast("Account", account).is_active:
+        if not cast("Account", account).lets_in(self._engine.clock.now()):
             raise AccountInactive
         return cast("Account", account)
 
@@ -118,7 +118,7 @@ class SignInDoor:
             found = await self._engine.store.get(Account, account.key)
             if found is None:
                 raise InvalidCredentials
-            if not found.is_active:
+            if not found.lets_in(self._engine.clock.now()):
                 raise AccountInactive
             account = found
         raise OutcomeUnknown(retry_after=self._engine.options.wait)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeVar
@@ -31,6 +32,9 @@ _FEDERATED = "federated"
 _SAID_EACH_TIME = ("email", "full_name", "attributes")
 """What an issuer says of its subject anew at each sign-in."""
 
+_ID = re.compile(r"(?!0{8}-0{4}-0{4}-0{4}-0{12})[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+"""Any UUID but nil, in the form that is compared."""
+
 _TRUSTED = frozenset({Door.ADMIN, Door.FEDERATED, Door.SIGN_IN})
 """Doors whose caller may give any role, and no password; at every other the rules of a sign-up hold."""
 
@@ -54,6 +58,19 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     """Who calls; keys of different scopes never meet."""
     proved: bool = False
     """Whether the caller has verified that the deciding identifier is the person's own."""
+    account_id: str | None = None
+    """The id that the account is to have, a UUID in lower case with hyphens; drawn where none is given. With the
+    embedded provider only, as are the next three."""
+    credential: Secret | None = None
+    """A password hash of the embedded provider's own kind, in place of a password."""
+    details: str | None = None
+    """What the identity's record is to say beyond the account: see ``semel.details``."""
+    ban_seconds: float | None = None
+    """For how long from now on nobody is let in."""
+    strict: bool = False
+    """Whether the same request again, without a key, is another intent and no double click."""
+    vetted: bool = False
+    """Whether the caller has held the password against rules of its own, in place of ours."""
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +108,7 @@ def prepare(engine: Engine, policy: Policy, intent: Intent) -> Ask:
     profile = _profile(intent, policy, shown, faults)
     _check_key(intent, faults)
     _check_password(intent, names, faults)
+    _check_chosen(engine, intent, faults)
     if not names and not faults.errors:
         faults.add("email", "required", "Give an email")
     if faults.errors or profile is None:
@@ -104,6 +122,11 @@ def prepare(engine: Engine, policy: Policy, intent: Intent) -> Ask:
         names=tuple(names),
         proved=intent.proved,
         profile=profile,
+        account_id=intent.account_id,
+        credential=intent.credential,
+        details=intent.details,
+        ban_seconds=intent.ban_seconds,
+        strict=intent.strict,
     )
 
 
@@ -146,7 +169,9 @@ def _payload(intent: Intent) -> bytes:
     not said is left out: a key may be used for years, and a field of a later release must not make it another payload.
     """
     fields = msgspec.structs.asdict(intent)
-    del fields["password"], fields["idempotency_key"]
+    del fields["password"], fields["idempotency_key"], fields["vetted"]
+    if intent.credential is not None:  # no password that could be compared when the key comes again
+        fields["credential"] = intent.credential.reveal()
     if intent.door in DOORS_THAT_CONVERGE and intent.federated is not None:
         for name in _SAID_EACH_TIME:
             del fields[name]
@@ -201,7 +226,24 @@ def _check_key(intent: Intent, faults: _Faults) -> None:
 
 
 def _check_password(intent: Intent, names: list[Name], faults: _Faults) -> None:
+    if intent.password is not None and intent.vetted:
+        return
     if intent.password is not None:
         faults.errors.extend(passwords.check(intent.password, [name.value for name in names]))
     elif intent.door not in _TRUSTED:
         faults.add("password", "required", "Give a password")
+
+
+def _check_chosen(engine: Engine, intent: Intent, faults: _Faults) -> None:
+    """Check what only an identity in the store itself can take: an id of the caller's, a hash, details."""
+    if intent.account_id is not None and not _ID.fullmatch(intent.account_id):
+        faults.add("id", "malformed", "Give a UUID other than nil, in lower case with hyphens")
+    chosen = {
+        "id": intent.account_id,
+        "password_hash": intent.credential,
+        "details": intent.details,
+        "ban": intent.ban_seconds,
+    }
+    if engine.embedded is None:
+        for field in (name for name, value in chosen.items() if value is not None):
+            faults.add(field, "not_offered", "Only the embedded provider takes this")

@@ -143,6 +143,8 @@ class Account(Record, frozen=True, kw_only=True):
     role: str | None = None
     roles: tuple[str, ...] = ()
     is_active: bool = True
+    banned_until: datetime | None = None
+    """Until when nobody is let in as this person, by any face; ``None`` for no ban."""
     onboarding_completed: bool = False
     attributes: str = "{}"
     """A JSON object, as text; its size is limited by a setting."""
@@ -157,6 +159,10 @@ class Account(Record, frozen=True, kw_only=True):
     """The key of the registration that made it."""
     sessions: tuple[str, ...] = ()
     """The ids of its session families."""
+
+    def lets_in(self, now: datetime) -> bool:
+        """Whether the person may sign in, refresh, and be known by a token, now."""
+        return self.is_active and (self.banned_until is None or self.banned_until <= now)
 
 
 class Identifier(Record, frozen=True, kw_only=True):
@@ -204,6 +210,9 @@ class Identity(Record, frozen=True, kw_only=True):
     """The key of the registration that holds it, while held."""
     credential: str | None = None
     """The password hash, with the embedded provider only."""
+    details: str | None = None
+    """What a face of the embedded provider keeps of an identity beyond its account, as JSON: see ``semel.details``.
+    ``None`` where no such face has written it."""
     condemned_at: datetime | None = None
     """While condemned: since when."""
     look_until: datetime | None = None
@@ -284,7 +293,8 @@ class OutboxEvent(Record, frozen=True, kw_only=True):
     KEY: ClassVar[tuple[str, ...]] = ("id",)
 
     id: str
-    """The delivery id, stable over retries: the account's id and the event's kind, so each exists once."""
+    """The delivery id, stable over retries: the account's id, the event's kind, and when the account was made, so each
+    exists once in an account's life, also where a deleted account's id was chosen for another."""
     kind: str
     """Such as ``account.created``."""
     account_id: str

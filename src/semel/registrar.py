@@ -49,6 +49,7 @@ _TAKEN = {
     "username": FieldError("username", "already_taken", "Username is already taken"),
     "phone": FieldError("phone", "already_registered", "Phone number is already registered"),
     "federated": FieldError("federated", "already_registered", "This sign-in already has an account"),
+    "id": FieldError("id", "already_taken", "An account with this id is there already"),
 }
 
 
@@ -206,10 +207,10 @@ class _Work:
 
         ``None``: somebody else has written the account, look again.
         """
-        account = answer.account
-        if not account.is_active or (account.last_sign_in_at and account.last_sign_in_at >= self.since):
+        account, now = answer.account, self._engine.clock.now()
+        if not account.lets_in(now) or (account.last_sign_in_at and account.last_sign_in_at >= self.since):
             return answer
-        seen = account.but(last_sign_in_at=self._engine.clock.now())
+        seen = account.but(last_sign_in_at=now)
         put = await self._engine.put([Replace(seen)])
         self._begun |= put.outcome is Outcome.UNKNOWN
         return Registered(seen.but(version=put.token), answer.replayed) if put.done else None
@@ -223,16 +224,21 @@ class _Work:
         embedded = self._engine.embedded
         if embedded is None or not embedded.slow:
             return await self._registration() if self._followed else None
-        refs = [Ref(Registration, (self.ask.registration,)), *(Ref(Identifier, name) for name in self.ask.names)]
         while not self._in_turn and self._engine.clock.now() < self._deadline:
             await self._turns.others(self.ask.names)
-            registration, *identifiers = await self._engine.store.get_many(refs)
+            registration, *in_the_way = await self._engine.store.get_many(self._rivals())
             if isinstance(registration, Registration):
                 return registration
-            if any(identifiers):
+            if any(in_the_way):
                 return await self._refused()
             self._in_turn = self._turns.take(self.ask.names)
         return None
+
+    def _rivals(self) -> list[Ref]:
+        """Return what may stand in the way: the registration itself, the identifiers, and who has the chosen id."""
+        chosen = [Ref(Identity, (self.ask.account_id,))] if self.ask.account_id is not None else []
+        names = [Ref(Identifier, name) for name in self.ask.names]
+        return [Ref(Registration, (self.ask.registration,)), *names, *chosen]
 
     async def _step(self, registration: Registration | None) -> Registered | None:
         """Take one step. ``None``: look again."""
@@ -270,7 +276,8 @@ class _Work:
     async def _open(self, before: Registration | None) -> Registered | None:
         """The only commit of the embedded provider."""
         engine = self._engine
-        identity = await self._enrol(Identity(id=engine.ids.uuid(), state=IdentityState.HELD))
+        account_id = self.ask.account_id or engine.ids.uuid()
+        identity = await self._enrol(Identity(id=account_id, state=IdentityState.HELD, details=self.ask.details))
         account, writes = commits.whole(self.ask, identity, before, engine.clock.now(), engine.options)
         try:
             put = await engine.put(writes)
@@ -299,6 +306,8 @@ class _Work:
 
     async def _enrol(self, identity: Identity) -> Identity:
         """Give the identity its credential; the password is hashed once for a request."""
+        if self.ask.credential is not None:
+            return identity.but(credential=self.ask.credential.reveal())
         if self._password is None or self._engine.embedded is None:
             return identity
         if self._enrolled is None:
@@ -306,12 +315,11 @@ class _Work:
         return identity.but(credential=self._enrolled.credential)
 
     async def _refused(self) -> Registered | None:
-        """An identifier refused us: see who has it.
+        """An identifier or the chosen id refused us: see who has it.
 
         The owner's intent may be ours; a registration in flight is waited for.
         """
-        refs = [Ref(Registration, (self.ask.registration,)), *(Ref(Identifier, name) for name in self.ask.names)]
-        registration, *found = await self._engine.store.get_many(refs)
+        registration, *found = await self._engine.store.get_many(self._rivals())
         if isinstance(registration, Registration) and registration.state is not RegistrationState.FAILED:
             return None  # the key has an answer of its own, whoever has the identifiers
         others = [
@@ -323,14 +331,16 @@ class _Work:
         if waiting is not None:
             self._unexplained += not await past(self._engine, waiting.registration, self._deadline)
             return None
-        if not others:
+        chosen = any(isinstance(one, Identity) for one in found)
+        if not others and not chosen:
             self._unexplained += 1
             return None
-        if any(one.registration == self.ask.registration for one in others) and await self._registration():
-            return None
-        same = await self._same(others)
+        mine = any(one.registration == self.ask.registration for one in others)
+        if (mine and await self._registration()) or (chosen and await self._answered()):
+            return None  # the key's own commit came between the reads
+        same = await self._same(others) if others else None
         if same is None:
-            await self._refuse(self._conflict(others))
+            await self._refuse(self._conflict([*(one.kind for one in others), *(["id"] if chosen else [])]))
         return same
 
     async def _same(self, owned: list[Identifier]) -> Registered | None:
@@ -341,8 +351,7 @@ class _Work:
             return Registered(owner, replayed=True) if owner else None
         return await same_intent(self._engine, self.ask, first, self._password)
 
-    def _conflict(self, owned: list[Identifier]) -> UserAlreadyExists:
-        fields = [one.kind for one in owned]
+    def _conflict(self, fields: list[str]) -> UserAlreadyExists:
         noted = {"door": self.ask.door, "fields": fields, "registration": self.ask.registration}
         self._engine.events.emit("registration.conflict", noted)
         return UserAlreadyExists(errors=tuple(_TAKEN[field] for field in fields))
@@ -360,6 +369,10 @@ class _Work:
         )
         if (await engine.put([fence])).done:
             raise error
+
+    async def _answered(self) -> bool:
+        found = await self._registration()
+        return found is not None and found.state is not RegistrationState.FAILED
 
     async def _registration(self) -> Registration | None:
         return await self._engine.store.get(Registration, (self.ask.registration,))

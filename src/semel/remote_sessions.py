@@ -37,7 +37,7 @@ class RemoteSessions:
             account = await self._engine.store.get(Account, (said.identity.identity_id,))
         if isinstance(said, Absent) or account is None:
             raise InvalidToken
-        if not account.is_active:
+        if not account.lets_in(self._engine.clock.now()):
             raise AccountInactive
         return account, said.tokens
 

@@ -6,10 +6,10 @@ family. So an account's end, a raised epoch or a sign-out ends every token at on
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
-from types import TracebackType
-from typing import Any, Final, NamedTuple, Self
+from enum import Enum
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -20,21 +20,16 @@ from semel.errors import (
     InvalidCredentials,
     InvalidInput,
     InvalidToken,
-    OutcomeUnknown,
-    StoreUnavailable,
 )
 from semel.keys import Keys, Purpose
 from semel.model import Account, Identifier, Identity, Name, Secret, SessionFamily
+from semel.patience import Patience
 from semel.ports import Delete, EmbeddedProvider, Insert, Ref, Replace, Tokens, Write
-from semel.protocol.engine import Engine, Outcome, Put
+from semel.protocol.engine import Engine
 from semel.states import Door
 from semel.tokens import AccessTokens, Claims, Leaf, RefreshTokens, hash_of, leaves_of, leaves_text, rotated
 
-__all__ = ["SessionKeeper", "SessionOptions", "without_sessions"]
-
-_RETRY_AFTER: Final = 1.0
-"""In seconds: who comes back with a spent token must do so within the reuse interval."""
-
+__all__ = ["Ended", "Person", "Session", "SessionKeeper", "SessionOptions", "goes_on", "without_sessions"]
 
 _MOST_SESSIONS: Final = 50
 """An account ends with all that it owns in one commit, and DynamoDB takes a hundred writes in one."""
@@ -71,7 +66,33 @@ def without_sessions(account: Account, family_ids: Collection[str]) -> Account:
     return account.but(sessions=tuple(one for one in account.sessions if one not in family_ids))
 
 
-class _Person(NamedTuple):
+class Session(msgspec.Struct, frozen=True):
+    """A session that was just opened or renewed: what a maker of access tokens needs to know."""
+
+    account: Account
+    family: SessionFamily
+    refresh_token: Secret
+    at: datetime
+    seconds: float
+    """For how long an access token made now is good."""
+
+
+class Ended(Enum):
+    """Why a refresh token buys nothing."""
+
+    UNKNOWN = "unknown"
+    """None of ours."""
+    OVER = "over"
+    """Its session was ended, or its account has gone."""
+    EXPIRED = "expired"
+    """Its session has lasted as long as sessions do."""
+    BARRED = "barred"
+    """Its account is switched off or banned."""
+    REUSED = "reused"
+    """It was used before, too long ago for a lost answer; its session has ended by that."""
+
+
+class Person(NamedTuple):
     """An account and the identity it signs in with, each at the version read."""
 
     account: Account
@@ -95,36 +116,74 @@ class SessionKeeper:
         self._refresh = RefreshTokens(keys.secret(Purpose.REFRESH))
 
     async def sign_in(self, email: str, password: Secret) -> tuple[Account, Tokens]:
-        """Open a session.
+        """Open a session. Raises what ``enter`` raises."""
+        session = await self.enter(email, password)
+        return session.account, self._tokens(session)
+
+    async def enter(self, email: str, password: Secret, check: Callable[[Person], None] | None = None) -> Session:
+        """Open a session. ``check`` may raise, after a right password, why this person is not let in.
 
         Raises ``InvalidCredentials`` for an unknown email and a wrong password alike, after the same work;
         ``AccountInactive`` only after a right password; ``Overloaded`` where the hasher's queue is full;
         ``OutcomeUnknown`` or a ``StoreError``.
         """
-        with _Patience(self._engine) as patience:
-            verified: _Person | None = None
+        with Patience(self._engine) as patience:
+            verified: Person | None = None
             while True:
                 person = await self._person(email)
                 if person is None or verified is None or person.identity.credential != verified.identity.credential:
                     verified = person = await self._verified(person, password)
-                if not person.account.is_active:
-                    self._failed(AccountInactive.code, person)
-                    raise AccountInactive
+                self._check_let_in(person)
+                if check is not None:
+                    check(person)
                 began = await self._begin(person, password, patience)
                 if began is not None:
                     return began
                 await patience.pause()
 
+    async def enter_made(
+        self, account: Account, password: Secret, check: Callable[[Person], None] | None = None
+    ) -> Session:
+        """Open a session for an account whose password was verified when it stood at this version.
+
+        Where it has changed since, the password is verified as at any sign-in. Raises what ``enter`` raises.
+        """
+        identity = await self._engine.store.get(Identity, account.key)
+        if identity is not None:
+            person = Person(account, identity)
+            self._check_let_in(person)
+            if check is not None:
+                check(person)
+            with Patience(self._engine) as patience:
+                began = await self._begin(person, password, patience)
+            if began is not None:
+                return began
+        return await self.enter(account.email_canonical or "", password, check)
+
     async def refresh(self, token: Secret) -> tuple[Account, Tokens]:
-        """Exchange a refresh token for new tokens.
+        """Exchange a refresh token for new tokens. Raises ``InvalidToken``, ``OutcomeUnknown`` or a ``StoreError``."""
+        renewed = await self.renew(token)
+        if isinstance(renewed, Ended):
+            raise InvalidToken
+        return renewed.account, self._tokens(renewed)
+
+    async def renew(self, token: Secret) -> Session | Ended:
+        """Exchange a refresh token, or say why not.
 
         One that was spent within the reuse interval buys a sibling. One that was spent earlier ends the whole session:
-        somebody else may have it. Raises ``InvalidToken``, ``OutcomeUnknown`` or a ``StoreError``.
+        somebody else may have it. Raises ``OutcomeUnknown`` or a ``StoreError``.
         """
-        with _Patience(self._engine) as patience:
+        try:
             ticket = self._refresh.read(token)
+        except InvalidToken:
+            return Ended.UNKNOWN
+        with Patience(self._engine) as patience:
             while True:
-                family, account = await self._live(ticket.family_id)
+                live = await self._live(ticket.family_id)
+                if isinstance(live, Ended):
+                    self._engine.events.emit("session.refused", {"reason": "ended"})
+                    return live
+                family, account = live
                 now, secret = self._engine.clock.now(), self._engine.ids.secret()
                 leaves = rotated(leaves_of(family), ticket.hash, hash_of(secret), now, self._options.reuse_interval)
                 writes = (
@@ -132,9 +191,26 @@ class SessionKeeper:
                 )
                 if (await patience.put(writes)).done:
                     self._note("session.reused" if leaves is None else "session.refreshed", family)
-                    if leaves is None:
-                        raise InvalidToken
-                    return account, self._tokens(family, secret, now)
+                    return Ended.REUSED if leaves is None else self._session(account, family, secret, now)
+                await patience.pause()
+
+    async def end(self, account_id: str, ends: Callable[[str], bool]) -> None:
+        """End those sessions of an account whose id ``ends`` says yes to; an account that has gone has none.
+
+        Raises ``OutcomeUnknown`` or a ``StoreError``.
+        """
+        with Patience(self._engine) as patience:
+            while True:
+                account = await self._engine.store.get(Account, (account_id,))
+                ended = [one for one in account.sessions if ends(one)] if account is not None else []
+                if account is None or not ended:
+                    return
+                families = await self._engine.store.get_many([Ref(SessionFamily, (one,)) for one in ended])
+                kept: list[Write] = [Replace(without_sessions(account, ended))]
+                if (await patience.put([*kept, *(Delete(one) for one in families if one is not None)])).done:
+                    for one in ended:
+                        self._engine.events.emit("session.ended", {"session": one, "account": account_id})
+                    return
                 await patience.pause()
 
     async def sign_out(self, access_token: Secret) -> None:
@@ -142,7 +218,7 @@ class SessionKeeper:
 
         Raises ``InvalidToken``, ``OutcomeUnknown`` or a ``StoreError``.
         """
-        with _Patience(self._engine) as patience:
+        with Patience(self._engine) as patience:
             claims = await self._claims(access_token)
             while True:
                 account, family = await self._engine.store.get_many(
@@ -159,15 +235,17 @@ class SessionKeeper:
         """Return the account that the token speaks for. Raises ``InvalidToken`` once its session has ended."""
         claims = await self._claims(access_token)
         account = await self._engine.store.get(Account, (claims.sub,))
-        if account is None or not _speaks_for(account, claims.sid, claims.epoch):
-            raise self._ended()
+        goes = account is not None and _speaks_for(account, claims.sid, claims.epoch)
+        if account is None or not goes or not account.lets_in(self._engine.clock.now()):
+            self._engine.events.emit("session.refused", {"reason": "ended"})
+            raise InvalidToken
         return account
 
     def jwks(self) -> dict[str, Any]:
         """Return the public keys that access tokens are verified with, as a JSON Web Key Set (RFC 7517)."""
         return {**self._keys.signing.jwks()}
 
-    async def _person(self, email: str) -> _Person | None:
+    async def _person(self, email: str) -> Person | None:
         """Look a person up. One that is unknown, or no email at all, costs the same reads as one that is known."""
         nobody = self._engine.ids.uuid()
         try:
@@ -178,17 +256,17 @@ class SessionKeeper:
         key = ((identifier and identifier.account_id) or nobody,)
         account, identity = await self._engine.store.get_many([Ref(Account, key), Ref(Identity, key)])
         if isinstance(account, Account) and isinstance(identity, Identity):
-            return _Person(account, identity)
+            return Person(account, identity)
         return None
 
-    async def _verified(self, person: _Person | None, password: Secret) -> _Person:
+    async def _verified(self, person: Person | None, password: Secret) -> Person:
         right = await self._provider.verify(person.identity if person else None, password)
         if person is None or not right:
             self._failed(InvalidCredentials.code, person)
             raise InvalidCredentials
         return person
 
-    async def _begin(self, person: _Person, password: Secret, patience: _Patience) -> tuple[Account, Tokens] | None:
+    async def _begin(self, person: Person, password: Secret, patience: Patience) -> Session | None:
         """Write the session, the time of the sign-in and, where outdated, the credential. ``None``: read again."""
         engine, account, now = self._engine, person.account, self._engine.clock.now()
         secret = engine.ids.secret()
@@ -204,7 +282,7 @@ class SessionKeeper:
         if not put.done:
             return None
         self._note("session.started", family)
-        return seen.but(version=put.token), self._tokens(family, secret, now)
+        return self._session(seen.but(version=put.token), family, secret, now)
 
     def _new_family(self, account: Account, secret: str, now: datetime) -> SessionFamily:
         ends = now + timedelta(seconds=self._options.lifetime)
@@ -218,72 +296,53 @@ class SessionKeeper:
             due_at=ends,
         )
 
-    async def _live(self, family_id: str) -> tuple[SessionFamily, Account]:
-        """Return the family and its account. Raises ``InvalidToken`` where the session has ended in any way."""
+    def _check_let_in(self, person: Person) -> None:
+        if not person.account.lets_in(self._engine.clock.now()):
+            self._failed(AccountInactive.code, person)
+            raise AccountInactive
+
+    async def _live(self, family_id: str) -> tuple[SessionFamily, Account] | Ended:
+        """Return the family and its account, or how the session has ended."""
         family = await self._engine.store.get(SessionFamily, (family_id,))
-        if family is None or family.expires_at <= self._engine.clock.now():
-            raise self._ended()
+        if family is None:
+            return Ended.OVER
+        now = self._engine.clock.now()
+        if family.expires_at <= now:
+            return Ended.EXPIRED
         account = await self._engine.store.get(Account, (family.account_id,))
         if account is None or not _speaks_for(account, family.id, family.epoch):
-            raise self._ended()
-        return family, account
+            return Ended.OVER
+        return (family, account) if account.lets_in(now) else Ended.BARRED
 
-    def _tokens(self, family: SessionFamily, secret: str, now: datetime) -> Tokens:
+    def _session(self, account: Account, family: SessionFamily, secret: str, now: datetime) -> Session:
         seconds = min(self._options.access_lifetime, (family.expires_at - now).total_seconds())
-        access = self._access.make(Claims(family.account_id, family.id, family.epoch), now, seconds)
-        return Tokens(access, self._refresh.make(family.id, secret), int(seconds))
+        return Session(account, family, Secret(self._refresh.make(family.id, secret)), now, seconds)
+
+    def _tokens(self, session: Session) -> Tokens:
+        family = session.family
+        claims = Claims(family.account_id, family.id, family.epoch)
+        access = self._access.make(claims, session.at, session.seconds)
+        return Tokens(access, session.refresh_token.reveal(), int(session.seconds))
 
     async def _claims(self, access_token: Secret) -> Claims:
         return await self._access.read(access_token, self._engine.clock.now(), self._engine.options.skew)
 
-    def _failed(self, reason: str, person: _Person | None) -> None:
+    def _failed(self, reason: str, person: Person | None) -> None:
         whose = {"account": person.account.id} if person else {}
         self._engine.events.emit("sign_in.failed", {"door": Door.SIGN_IN, "reason": reason} | whose)
-
-    def _ended(self) -> InvalidToken:
-        self._engine.events.emit("session.refused", {"reason": "ended"})
-        return InvalidToken()
 
     def _note(self, event: str, family: SessionFamily) -> None:
         self._engine.events.emit(event, {"session": family.id, "account": family.account_id})
 
 
+def goes_on(account: Account, family: SessionFamily, now: datetime) -> bool:
+    """Tell whether a session is one of the account's and has not ended."""
+    return family.expires_at > now and _speaks_for(account, family.id, family.epoch)
+
+
 def _speaks_for(account: Account, session: str, epoch: int) -> bool:
-    return account.is_active and account.epoch == epoch and session in account.sessions
+    return account.epoch == epoch and session in account.sessions
 
 
 def _ending(account: Account, family: SessionFamily) -> list[Write]:
     return [Delete(family), Replace(without_sessions(account, (family.id,)))]
-
-
-class _Patience:
-    """How long a request tries again what others changed under it: growing pauses, until the wait is over."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._deadline = engine.later(engine.options.wait)
-        self._pause = 0.002
-        self._doubt = False
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """After a doubt a store that is down leaves the outcome unknown: "nothing was changed" may be untrue."""
-        if self._doubt and isinstance(error, StoreUnavailable):
-            raise OutcomeUnknown(retry_after=_RETRY_AFTER) from error
-
-    async def put(self, writes: Sequence[Write]) -> Put:
-        """Commit."""
-        put = await self._engine.put(writes)
-        self._doubt |= put.outcome is Outcome.UNKNOWN
-        return put
-
-    async def pause(self) -> None:
-        """Wait a moment. Raises ``OutcomeUnknown`` once the wait is over."""
-        if self._engine.clock.now() >= self._deadline:
-            raise OutcomeUnknown(retry_after=_RETRY_AFTER)
-        await self._engine.clock.sleep(self._pause * self._engine.ids.jitter())
-        self._pause = min(2 * self._pause, self._engine.options.poll_most)

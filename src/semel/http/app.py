@@ -12,6 +12,8 @@ import msgspec
 from fastapi import APIRouter, FastAPI, Response
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Mount
+from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
 from semel.config import Settings
@@ -19,6 +21,7 @@ from semel.face import Semel
 from semel.http.auth import AUTH
 from semel.http.body import BodyLimits
 from semel.http.edge import Edge, LastResort
+from semel.http.gotrue import PREFIX, gotrue_app
 from semel.http.openapi import describe
 from semel.http.probes import EXPLAIN, JWKS, PROBES
 from semel.http.problems import handle_problems, plain_problem
@@ -45,7 +48,7 @@ def create_app(settings: Settings | None = None, *, semel: Semel | None = None) 
         title="Semel",
         version=version("semel"),
         summary="Creates accounts once, whole, or not at all.",
-        routes=[*operations],
+        routes=[*operations, *_other_faces(semel)],
         lifespan=_lifespan(semel),
         redirect_slashes=False,
         docs_url=None,  # both pages load their scripts from other hosts
@@ -63,8 +66,18 @@ def create_app(settings: Settings | None = None, *, semel: Semel | None = None) 
     return app
 
 
+def _other_faces(semel: Semel) -> list[Mount]:
+    """Return what is mounted beside Semel's own operations."""
+    return [Mount(PREFIX, gotrue_app(semel))] if semel.settings.gotrue_jwt_secret is not None else []
+
+
 class Cors(CORSMiddleware):
-    """Starlette's, but for the plain text in which it refuses."""
+    """Starlette's, but for the plain text in which it refuses, and past what has its own."""
+
+    @override
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        mine = scope["type"] != "http" or not scope["path"].startswith(f"{PREFIX}/")
+        await (super().__call__ if mine else self.app)(scope, receive, send)
 
     @override
     def preflight_response(self, request_headers: Headers) -> Response:

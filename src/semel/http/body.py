@@ -20,7 +20,7 @@ from semel.errors import (
 )
 from semel.http.schemas import secret
 
-__all__ = ["BodyLimits", "JsonBody"]
+__all__ = ["BodyLimits", "JsonBody", "read_bytes"]
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -51,13 +51,7 @@ class JsonBody(Generic[T]):
         """
         if not _announces_json(headers.get("content-type", "")) or _is_encoded(headers):
             raise UnsupportedMediaType
-        if _announced(headers) > limits.max_bytes:
-            raise BodyTooLarge
-        try:
-            async with asyncio.timeout(limits.seconds):
-                body = await _bytes(receive, limits.max_bytes)
-        except TimeoutError:
-            raise RequestTimeout from None
+        body = await read_bytes(headers, receive, limits)
         try:
             return self._decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -68,6 +62,20 @@ class JsonBody(Generic[T]):
             return self._decoder.decode(body)
         except msgspec.ValidationError:
             raise InvalidInput(errors=tuple(_faults(self.kind, body))) from None
+
+
+async def read_bytes(headers: Headers, receive: Receive, limits: BodyLimits) -> bytearray:
+    """Return a body within its limits.
+
+    Raises ``BodyTooLarge``, ``RequestTimeout``, or ``ClientDisconnect`` where the caller hung up.
+    """
+    if _announced(headers) > limits.max_bytes:
+        raise BodyTooLarge
+    try:
+        async with asyncio.timeout(limits.seconds):
+            return await _bytes(receive, limits.max_bytes)
+    except TimeoutError:
+        raise RequestTimeout from None
 
 
 def _announced(headers: Headers) -> int:

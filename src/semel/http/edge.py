@@ -6,14 +6,14 @@ import asyncio
 import logging
 import re
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from semel.errors import InternalError, OutcomeUnknown
+from semel.errors import InternalError, OutcomeUnknown, SemelError
 from semel.http.problems import answer
 from semel.observe.logs import Log
 from semel.ports import Clock, Ids
@@ -102,8 +102,9 @@ class _Exchange:
 class LastResort:
     """The innermost: what nobody foresaw is answered like all else, so that a page of another origin may read it."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, answered: Callable[[SemelError, Scope], ASGIApp] = answer) -> None:
         self._app = app
+        self._answered = answered
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on and see to it that it is answered."""
@@ -125,11 +126,11 @@ class LastResort:
             # The server stops and waits no longer. What was begun goes on elsewhere, so it is no failure.
             if begun:
                 raise
-            await answer(OutcomeUnknown(retry_after=1), scope)(scope, receive, send)
+            await self._answered(OutcomeUnknown(retry_after=1), scope)(scope, receive, send)
         except Exception as error:  # noqa: BLE001 - the last resort: answered without detail, told to the log
             _log.log(logging.ERROR, "http.error", {"trace": list(_trace(error))})
             if not begun:
-                await answer(InternalError(), scope)(scope, receive, send)
+                await self._answered(InternalError(), scope)(scope, receive, send)
 
 
 def _trace(error: BaseException) -> Iterator[str]:

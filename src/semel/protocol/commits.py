@@ -20,6 +20,7 @@ from semel.model import (
     OutboxEvent,
     Profile,
     Registration,
+    Secret,
     SessionFamily,
 )
 from semel.ports import Delete, Insert, Replace, Write
@@ -59,6 +60,16 @@ class Ask(msgspec.Struct, frozen=True):
     """The identifiers, the deciding one first."""
     proved: bool
     profile: Profile
+    account_id: str | None = None
+    """The id that the caller chose for the account; with the embedded provider only."""
+    credential: Secret | None = None
+    """A password hash that the caller brings in place of a password; likewise."""
+    details: str | None = None
+    """What the identity's record is to say beyond the account; likewise."""
+    ban_seconds: float | None = None
+    """For how long from its creation on nobody is let in; likewise."""
+    strict: bool = False
+    """Whether the same request without a key is another intent, never a double click."""
 
     @property
     def email(self) -> str | None:
@@ -182,15 +193,16 @@ def account_of(registration: Registration, names: Sequence[Name], profile: Profi
     )
 
 
-def event(kind: str, account_id: str, now: datetime, options: Options) -> Insert:
+def event(kind: str, account: Account, now: datetime, options: Options) -> Insert:
     """Return the outbox's record of what happens once in an account's life: its id makes a second one impossible."""
     kept = now + timedelta(seconds=options.events_kept)
-    return Insert(OutboxEvent(id=f"{account_id}/{kind}", kind=kind, account_id=account_id, created_at=now, due_at=kept))
+    name = f"{account.id}/{kind}/{account.created_at:%Y%m%dT%H%M%S.%f}"
+    return Insert(OutboxEvent(id=name, kind=kind, account_id=account.id, created_at=now, due_at=kept))
 
 
 def birth(account: Account, options: Options) -> list[Write]:
     """Return the writes that make an account, whichever door makes it."""
-    return [Insert(account), event("account.created", account.id, account.created_at, options)]
+    return [Insert(account), event("account.created", account, account.created_at, options)]
 
 
 def _completed(registration: Registration, now: datetime, options: Options) -> Registration:
@@ -214,6 +226,8 @@ def whole(
     """
     attempt = _attempt(ask, identity.id, now, RegistrationState.PENDING)
     account = account_of(attempt, ask.names, ask.profile, now)
+    if ask.ban_seconds is not None:
+        account = account.but(banned_until=now + timedelta(seconds=ask.ban_seconds))
     registration = _completed(attempt, now, options)
     owned: list[Write] = [Insert(identifier) for identifier in _claim(ask, identity.id, identity.id)]
     writes = [_put_registration(registration, before), *owned, Insert(identity.but(state=IdentityState.OWNED))]
@@ -285,7 +299,7 @@ def account_end(owned: Owned, now: datetime, options: Options, *, embedded: bool
     account, identity = owned.account, owned.identity
     writes: list[Write] = [Delete(record) for record in (account, *owned.identifiers, *owned.sessions)]
     writes.append(Delete(identity) if embedded else Replace(condemned(identity, now, options)))
-    writes.append(event("account.deleted", account.id, now, options))
+    writes.append(event("account.deleted", account, now, options))
     if owned.registration is not None:
         kept = now + timedelta(seconds=options.completed_kept)
         writes.append(Replace(owned.registration.but(state=RegistrationState.WITHDRAWN, due_at=kept)))

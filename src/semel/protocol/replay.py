@@ -60,7 +60,7 @@ async def same_intent(engine: Engine, ask: Ask, taken: Identifier, password: Sec
     ``None``: it is another intent, or one too late.
     """
     window = engine.options.same_intent_window
-    if ask.keyed or not taken.owned or not window:
+    if ask.keyed or ask.strict or not taken.owned or not window:
         return None
     first = await engine.store.get(Registration, (taken.registration,))
     if first is None or first.keyed or first.fingerprint != ask.fingerprint or first.account_id != taken.account_id:

@@ -77,7 +77,7 @@ PREFIX: Final = "semel_"
 """What the names of our tables start with on SQLite."""
 VERSION_TABLE: Final = "alembic_version"
 """The table that says which revision the others have; in our schema, or with our prefix, as they are."""
-REVISION: Final = "0001"
+REVISION: Final = "0002"
 """The revision of the tables that this release works on: the newest of the migrations. Later ones sort after it."""
 
 ACCOUNT_EMAIL: Final = "uq_semel_accounts_email_canonical"
@@ -155,6 +155,7 @@ _TABLES: Final[Mapping[type[Record], _Declared]] = {
             "role": "The role chosen at sign-up.",
             "roles": "All roles: a JSON array of strings.",
             "is_active": "False switches sign-in off.",
+            "banned_until": "Until when nobody may sign in as this person; null for no ban.",
             "onboarding_completed": "False until the application says that the person's first steps are done.",
             "attributes": "The application's own values: a JSON object.",
             "created_at": "When the account was made.",
@@ -201,6 +202,7 @@ _TABLES: Final[Mapping[type[Record], _Declared]] = {
             "provider_id": "The identity provider's own id, where it differs and is known.",
             "registration": "The id of the registration that holds it; null unless held.",
             "credential": "The password hash, with the embedded provider only.",
+            "details": "What Supabase's API on the embedded provider keeps beyond the account: a JSON object, or null.",
             "condemned_at": "While condemned: since when.",
             "look_until": "While condemned: until when upkeep looks for what comes late: a create, a sign-in.",
             "tries": "How often upkeep tried to remove it without an answer.",
@@ -252,7 +254,7 @@ _TABLES: Final[Mapping[type[Record], _Declared]] = {
     ),
 }
 
-_JSON_TEXT: Final = frozenset({"attributes", "leaves"})
+_JSON_TEXT: Final = frozenset({"attributes", "details", "leaves"})
 _SHAPES: Final[Mapping[type[msgspec.inspect.Type], Shape]] = {
     msgspec.inspect.StrType: Shape.TEXT,
     msgspec.inspect.EnumType: Shape.TEXT,

@@ -15,6 +15,7 @@ from sqlalchemy.schema import SchemaItem
 from semel.stores.schema import quoted
 
 __all__ = [
+    "add_column",
     "boolean",
     "create_refuse",
     "create_table",
@@ -99,6 +100,11 @@ def create_table(table: str, comment: str, *items: SchemaItem) -> None:
         sqlite_strict=True,
         sqlite_with_rowid=False,
     )
+
+
+def add_column(table: str, column: sa.Column[Any]) -> None:
+    """Add a column that may be null to a table of ours."""
+    op.add_column(_named(table), column, schema=_schema())
 
 
 def index(table: str, column: str) -> None:

@@ -67,8 +67,12 @@ class EngineJudge(Judge):
         if outcome.how is not How.RETURNED or not isinstance(answer, Answer) or answer.account_id is None:
             return ()
         table: Table = states["store"]
-        deleted = f"{answer.account_id}/account.deleted"
-        if (Account.TYPE, (answer.account_id,)) in table or (OutboxEvent.TYPE, (deleted,)) in table:
+        deleted = (
+            one.kind == "account.deleted" and one.account_id == answer.account_id
+            for one in table.values()
+            if isinstance(one, OutboxEvent)
+        )
+        if (Account.TYPE, (answer.account_id,)) in table or any(deleted):
             return ()
         return ["A: a success was told before there is an account"]
 

@@ -2,10 +2,11 @@
 
 import asyncio
 import multiprocessing
+import re
 import runpy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, asynccontextmanager
 from functools import partial
 from itertools import count
 from multiprocessing.synchronize import Barrier
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -20,12 +22,15 @@ from sqlalchemy import Column, Connection, MetaData, NullPool, Table, Text, crea
 from sqlalchemy.schema import CreateSchema
 
 from semel.errors import ConfigurationInvalid, StoreRejected, StoreUnavailable
-from semel.model import RECORD_TYPES
+from semel.model import RECORD_TYPES, Account, Identity
+from semel.ports import Ref, Store
 from semel.stores.migrate import Migrated, migrate
 from semel.stores.migrations.steps import config_of
+from semel.stores.postgres import open_postgres
 from semel.stores.postgres_migrate import LOCK, engine, migrate_server
 from semel.stores.postgres_url import parse_url
 from semel.stores.schema import REVISION, SCHEMA, VERSION_TABLE, declare, is_semel_table, version_table
+from semel.stores.sqlite import open_sqlite
 from tests.docs.how_to import HowTo
 from tests.services import PostgresServer, free_port
 from tests.stores.postgres_parts import connected
@@ -40,13 +45,13 @@ _gate: list[Barrier] = []
 
 TABLES = "SELECT type, name, tbl_name, sql FROM sqlite_master"
 CATALOGUE = """
-    SELECT c.relname, a.attname, a.attnum::text, format_type(a.atttypid, a.atttypmod), a.attnotnull::text,
+    SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull::text,
            a.attcollation::regcollation::text, col_description(c.oid, a.attnum), obj_description(c.oid)
     FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
     WHERE c.relnamespace = 'semel'::regnamespace AND c.relkind = 'r' AND a.attnum > 0
-    UNION ALL SELECT conrelid::regclass::text, conname, '', pg_get_constraintdef(oid), '', '', '', ''
+    UNION ALL SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid), '', '', '', ''
     FROM pg_constraint WHERE connamespace = 'semel'::regnamespace
-    UNION ALL SELECT tablename, indexname, '', indexdef, '', '', '', '' FROM pg_indexes WHERE schemaname = 'semel'
+    UNION ALL SELECT tablename, indexname, indexdef, '', '', '', '' FROM pg_indexes WHERE schemaname = 'semel'
 """
 
 
@@ -76,9 +81,19 @@ async def execute(url: str, statement: str) -> None:
 
 
 def catalogue(connection: Connection) -> list[tuple[object, ...]]:
-    """Return all that the database knows of our tables but the version table, in some fixed order."""
-    rows = connection.execute(text(TABLES if connection.dialect.name == "sqlite" else CATALOGUE))
-    return sorted(tuple(map(str, row)) for row in rows if VERSION_TABLE not in str(row))
+    """Return all that the database knows of our tables but the version table, in some fixed order.
+
+    In whichever order a table has its columns: one that was added stands last, and every statement names them.
+    """
+    sqlite = connection.dialect.name == "sqlite"
+    rows = connection.execute(text(TABLES if sqlite else CATALOGUE))
+    found = [tuple(map(str, row)) for row in rows if VERSION_TABLE not in str(row)]
+    return sorted((*row[:-1], parts(row[-1])) if sqlite else row for row in found)
+
+
+def parts(statement: str) -> str:
+    """Return what a statement lists, in the order of the alphabet."""
+    return str(sorted(" ".join(part.split()) for part in re.split("[,)]", statement)))
 
 
 def create_declared(connection: Connection) -> None:
@@ -152,6 +167,68 @@ async def test_a_migration_that_fails_leaves_nothing(new_database: NewDatabase) 
     with pytest.raises(StoreRejected):
         await migrate(url)
     assert await work_on(url, catalogue) == before
+
+
+OLD_ACCOUNT = """
+    INSERT INTO {at}identities (id, state, tries, version) VALUES ('{id}', 'owned', 0, 7);
+    INSERT INTO {at}accounts (id, roles, is_active, onboarding_completed, attributes, created_at, updated_at, epoch,
+                            identifiers, registration, sessions, version)
+    VALUES ('{id}', '[]', {yes}, {yes}, '{{}}', '{now}', '{now}', 0, '[]', 'r', '[]', 7)
+"""
+"""What the first release writes of an account."""
+
+
+async def insert_old_account(url: str, name: str) -> None:
+    """Write an account as the first release does."""
+    sqlite = url.startswith("sqlite")
+    table, yes = ("semel_", "1") if sqlite else (f"{SCHEMA}.", "true")
+    now = "2026-01-01T00:00:00.000000+00:00"
+    statements = OLD_ACCOUNT.format(at=table, id=name, yes=yes, now=now).split(";")
+
+    def insert(connection: Connection) -> None:
+        for statement in statements:
+            connection.execute(text(statement))
+
+    await work_on(url, insert)
+
+
+async def test_a_database_of_the_first_release_is_brought_on(new_database: NewDatabase) -> None:
+    """What it holds is read as before, its tables become those declared, and the first release goes on writing them."""
+    url, declared = new_database(), new_database()
+    await migrate_to(url, "0001")
+    await insert_old_account(url, "ann")
+    assert await migrate(url) == Migrated("0001", REVISION)
+    await work_on(declared, create_declared)
+    assert await work_on(url, catalogue) == await work_on(declared, catalogue)
+    await insert_old_account(url, "bob")
+    async with opened(url) as store:
+        for name in ("ann", "bob"):
+            account, identity = await store.get_many([Ref(Account, (name,)), Ref(Identity, (name,))])
+            assert isinstance(account, Account)
+            assert isinstance(identity, Identity)
+            assert (account.banned_until, account.version, identity.details) == (None, 7, None)
+
+
+async def migrate_to(url: str, revision: str) -> None:
+    """Leave a database at an older revision."""
+    schema = None if url.startswith("sqlite") else SCHEMA
+
+    def upgrade(connection: Connection) -> None:
+        if schema is not None:
+            connection.execute(CreateSchema(schema))
+        command.upgrade(config_of(connection, schema), revision)
+
+    await work_on(url, upgrade)
+
+
+@asynccontextmanager
+async def opened(url: str) -> AsyncIterator[Store]:
+    """Open the store of a database."""
+    store: Store = await (open_sqlite(url) if url.startswith("sqlite") else open_postgres(url, jitter=lambda: 0.5))
+    try:
+        yield store
+    finally:
+        await store.close()
 
 
 async def test_a_database_of_a_newer_release_is_left_alone(new_database: NewDatabase) -> None:

@@ -12,7 +12,7 @@ from fastapi import Response
 
 from semel import canonical
 from semel.deletion import delete_account
-from semel.details import Details, details_text
+from semel.details import Details, details_of, details_text
 from semel.errors import NotFound, UserAlreadyExists
 from semel.http.gotrue import rules
 from semel.http.gotrue.answers import AuthError, disabled, invalid, reply, user_not_found
@@ -173,12 +173,7 @@ async def update_user(call: AuthCall) -> Response:
         raise user_not_found() from None
     except UserAlreadyExists:
         raise _taken({"email"}) from None
-    return _shown(call, changed, fresh=bool(given.email_confirm) and _just(changed, now))
-
-
-def _just(person: Person, now: datetime) -> bool:
-    """Tell whether the email was confirmed in this request."""
-    return person.identity.details is not None and now.isoformat()[:19] in person.identity.details
+    return _shown(call, changed, fresh=details_of(changed.identity).confirmed_at == now)
 
 
 def _change(call: AuthCall, given: _User, now: datetime) -> Change:

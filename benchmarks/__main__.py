@@ -24,6 +24,7 @@ from benchmarks.engine_sqlite import ENGINE_SQLITE
 from benchmarks.http import HTTP
 from benchmarks.layers import LAYERS
 from benchmarks.look import LOOK
+from benchmarks.remote import REMOTE, REMOTE_LATENCY
 from benchmarks.turns import Bench, Benchmark, Table
 from tests.services import PostgresServer, postgres_server
 
@@ -35,6 +36,8 @@ BENCHMARKS = (
     HTTP,
     LAYERS,
     LOOK,
+    REMOTE,
+    REMOTE_LATENCY,
     CROWD,
     ACCOUNTS,
     CLOUDS_FILLED,

@@ -11,7 +11,7 @@ from semel.ports import Row, Write
 from semel.stores.codec import Codecs
 from semel.stores.schema import SCHEMA, quoted, table_name
 
-__all__ = ["PROFILES", "PlainRow", "SqlStyle", "one_statement", "rows"]
+__all__ = ["PROFILES", "PlainRow", "SqlStyle", "in_one", "one_statement", "rows"]
 
 PROFILES = Row("profiles", {"id": "id", "email": "email", "name": "full_name"})
 """The application's own row."""
@@ -64,5 +64,10 @@ def one_statement(style: SqlStyle, made: Sequence[PlainRow]) -> str:
     for row in made:
         texts.append(row.insert(style, first))
         first += len(row.columns)
+    return in_one(texts)
+
+
+def in_one(texts: Sequence[str]) -> str:
+    """Return one statement of several that write."""
     *others, last = texts
     return f"WITH {', '.join(f'w{at} AS ({text})' for at, text in enumerate(others))} {last}"

@@ -133,6 +133,12 @@ def test_a_fingerprint_knows_neither_password_nor_key_nor_order() -> None:
     assert first.fingerprint == second.fingerprint
 
 
+def test_a_fingerprint_is_the_first_releases() -> None:
+    """An intent that uses no later field is known again: a key may be used for years."""
+    payload = b'{"door":"signup","email":"ada@example.org","scope":"anonymous"}'
+    assert asked().fingerprint == ENGINE.fingerprint(payload)
+
+
 def test_a_fingerprint_needs_the_key_of_the_fingerprints() -> None:
     """Who reads the store learns nothing of a payload by trying."""
     world = World()

@@ -293,7 +293,7 @@ class OutboxEvent(Record, frozen=True, kw_only=True):
     KEY: ClassVar[tuple[str, ...]] = ("id",)
 
     id: str
-    """The delivery id, stable over retries: the account's id, the event's kind, and when the account was made, so each
+    """The delivery id, stable over retries: the account's id, the event's kind, and what made the account when: so each
     exists once in an account's life, also where a deleted account's id was chosen for another."""
     kind: str
     """Such as ``account.created``."""

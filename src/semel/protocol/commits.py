@@ -196,7 +196,8 @@ def account_of(registration: Registration, names: Sequence[Name], profile: Profi
 def event(kind: str, account: Account, now: datetime, options: Options) -> Insert:
     """Return the outbox's record of what happens once in an account's life: its id makes a second one impossible."""
     kept = now + timedelta(seconds=options.events_kept)
-    name = f"{account.id}/{kind}/{account.created_at:%Y%m%dT%H%M%S.%f}"
+    life = f"{account.registration}/{account.created_at:%Y%m%dT%H%M%S.%f}"  # a freed id may be chosen again
+    name = f"{account.id}/{kind}/{life}"
     return Insert(OutboxEvent(id=name, kind=kind, account_id=account.id, created_at=now, due_at=kept))
 
 

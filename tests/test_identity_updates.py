@@ -1,0 +1,115 @@
+"""Changes of an account and its identity: whole, on top of what others change, and never somebody else's email."""
+
+import pytest
+
+from semel import canonical
+from semel.details import Details, details_of
+from semel.errors import NotFound, UserAlreadyExists
+from semel.identity_updates import Change, update_identity
+from semel.model import Account, Identifier, Identity, Secret
+from semel.sessions import Person
+from semel.testing import Fault
+from tests.protocol.worlds import EMAIL, World
+
+OTHER = "grace@example.org"
+UNHEARD = pytest.mark.parametrize("fault", [Fault.LOSE, Fault.DROP, Fault.LATE])
+
+
+async def made() -> tuple[World, Account]:
+    world = World(None)
+    return world, (await world.server().register()).account
+
+
+async def changed(world: World, account: Account, change: Change, server: str = "A") -> Person:
+    return await update_identity(world.server(server).engine, account.id, change)
+
+
+def email(address: str) -> canonical.Canonical:
+    return canonical.email(address)
+
+
+@UNHEARD
+async def test_a_change_in_doubt_is_made_once(fault: Fault) -> None:
+    """Whether the answer, or the request, was lost, or it lands late: the email moves, and its old one is free."""
+    world, account = await made()
+    world.network.next("commit", fault)
+    change = Change(email=email(OTHER), attributes={"a": 1}, details=lambda before: before)
+    person = await changed(world, account, change)
+    await world.store.land()
+    assert (person.account.email_canonical, person.account.attributes) == (OTHER, '{"a":1}')
+    assert world.one(Identifier).value == OTHER
+    assert [name.value for name in world.one(Account).identifiers] == [OTHER]
+
+
+async def test_a_change_goes_on_top_of_another() -> None:
+    """Of two that met, neither is lost."""
+    world, account = await made()
+
+    def meanwhile() -> None:
+        world.edit(world.one(Account).but(attributes='{"b":2}', version=2))
+
+    world.network.before("commit", meanwhile)
+    person = await changed(world, account, Change(attributes={"a": 1}))
+    assert person.account.attributes in ('{"a":1,"b":2}', '{"b":2,"a":1}')
+
+
+async def test_a_taken_email_is_refused(caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing of the change is made, also where its owner came in the moment between."""
+    world, account = await made()
+    await world.server().register(email=OTHER)
+    with pytest.raises(UserAlreadyExists):
+        await changed(world, account, Change(email=email(OTHER), attributes={"a": 1}))
+    assert OTHER not in caplog.text
+    kept = await world.memory.get(Account, account.key)
+    assert kept == account
+
+
+@pytest.mark.parametrize("fault", [Fault.DROP, Fault.LATE])
+async def test_a_refusal_after_a_doubt_is_final(fault: Fault) -> None:
+    """The commit that may still land, cannot: somebody took the email meanwhile, and the account has moved."""
+    world, account = await made()
+    world.network.next("commit", fault)
+    rival = Account(id="rival", created_at=account.created_at, updated_at=account.updated_at, registration="r")
+    name = Identifier(
+        kind="email", value=OTHER, account_id="rival", attempt_id="rival", registration="r", canonical_version=1
+    )
+    world.network.before("get_many", lambda: world.edit(rival, name), nth=3)
+    with pytest.raises(UserAlreadyExists):
+        await changed(world, account, Change(email=email(OTHER)))
+    await world.store.land()
+    assert (await world.memory.get(Account, account.key) or account).email_canonical == EMAIL
+
+
+async def test_a_new_password_ends_all_sessions_but_those_kept() -> None:
+    """By the same commit, so that no moment has the new one and an old session."""
+    world, account = await made()
+    account = account.but(sessions=("one", "two"))
+    world.edit(account)
+    person = await changed(world, account, Change(password=Secret("another of them"), keeps=("two",)))
+    assert person.account.sessions == ("two",)
+    assert await world.server().engine.embedded.verify(world.one(Identity), Secret("another of them"))  # type: ignore[union-attr]
+
+
+async def test_what_changes_nothing_writes_nothing() -> None:
+    """Not even the time of the last change."""
+    world, account = await made()
+    before = world.network.calls["commit"]
+    person = await changed(world, account, Change(details=lambda details: details, banned_until=None))
+    assert (person.account, world.network.calls["commit"]) == (account, before)
+
+
+async def test_details_are_kept_with_the_identity() -> None:
+    """And say nothing where nobody wrote them."""
+    world, account = await made()
+    assert details_of(world.one(Identity)) == Details()
+    person = await changed(world, account, Change(details=lambda _: Details(role="editor", confirmed=True)))
+    assert details_of(person.identity) == details_of(world.one(Identity)) == Details(role="editor", confirmed=True)
+
+
+async def test_nobody_is_changed() -> None:
+    """Who has been deleted is not brought back."""
+    world, account = await made()
+    await world.server().delete(account.id)
+    for change in (Change(attributes={"a": 1}), Change(password=Secret("another of them"))):
+        with pytest.raises(NotFound):
+            await changed(world, account, change)

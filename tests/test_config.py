@@ -168,3 +168,14 @@ def test_the_example_lists_every_setting_with_its_default_and_meaning(read: Read
     assert [
         name for name, field in Settings.model_fields.items() if " ".join(str(field.description).split()) not in words
     ] == []
+
+
+def test_supabases_api_needs_the_embedded_provider(read: Read) -> None:
+    """Both settings are named; a short secret is refused, and not repeated."""
+    remote = "SEMEL_PROVIDER_URL=fake+tcp://127.0.0.1:1\n"
+    refused = refusal(read, f"{remote}SEMEL_GOTRUE_JWT_SECRET={HUSH * 3}")
+    assert "SEMEL_GOTRUE_JWT_SECRET" in refused
+    assert "SEMEL_PROVIDER_URL" in refused
+    short = refusal(read, f"SEMEL_GOTRUE_JWT_SECRET={HUSH}")
+    assert "SEMEL_GOTRUE_JWT_SECRET must be at least 32" in short
+    assert HUSH not in short

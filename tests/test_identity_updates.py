@@ -76,6 +76,7 @@ async def test_a_refusal_after_a_doubt_is_final(fault: Fault) -> None:
     world.network.before("get_many", lambda: world.edit(rival, name), nth=3)
     with pytest.raises(UserAlreadyExists):
         await changed(world, account, Change(email=email(OTHER)))
+    world.edit(gone=(Identifier, name.key))  # free again: now it could land
     await world.store.land()
     assert (await world.memory.get(Account, account.key) or account).email_canonical == EMAIL
 

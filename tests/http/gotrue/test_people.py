@@ -151,3 +151,15 @@ async def test_what_is_switched_off_is_said(api: Api) -> None:
         assert (await closed.ask("GET", "/settings")).json()["external"]["email"] is False
     for path, code in (("/recover", "email_provider_disabled"), ("/sso", "saml_provider_disabled")):
         assert refusal(await api.ask("POST", path, json={"email": ADA}))[1] == code
+
+
+async def test_semels_own_tokens_are_none_of_this_api() -> None:
+    """Though the same keys sign both: of the other face's token nobody here could tell that its session has ended."""
+    async with serving(gotrue_algorithm="ES256") as api:
+        session = (await api.sign_up(ADA)).json()
+        assert (await api.ask("GET", "/user", session["access_token"])).status_code == 200
+        own = await api.client.post("/api/auth/login", json={"email": ADA, "password": PASSWORD})
+        assert refusal(await api.ask("GET", "/user", own.json()["access_token"])) == (403, "bad_jwt")
+        theirs = {"Authorization": f"Bearer {session['access_token']}"}
+        assert (await api.client.get("/api/me", headers=theirs)).status_code == 401
+        assert len((await api.ask("GET", "/.well-known/jwks.json")).json()["keys"]) == 1

@@ -39,7 +39,7 @@ _TRICKY: Final = (
 TEXTS: Final = ("", *" 0é'\"\\\x1f\U0001d518", "e\u0301", "\r\n", "null", "NULL", "x" * 5000, _TRICKY)
 
 _UUIDS: Final = frozenset({"account_id", "attempt_id", "id", "registration"})
-_JSON: Final = frozenset({"attributes", "leaves"})
+_JSON: Final = frozenset({"attributes", "details", "leaves"})
 
 
 def registration(ids: Ids) -> Registration:

@@ -32,7 +32,6 @@ def test_every_state_is_reached_and_left(kind: type[StrEnum]) -> None:
         (RegistrationState.PENDING, None),
         (IdentityState.CONDEMNED, IdentityState.OWNED),
         (IdentityState.CONDEMNED, IdentityState.HELD),
-        (None, IdentityState.CONDEMNED),
     ],
 )
 def test_what_must_never_happen_is_not_allowed(before: StrEnum | None, after: StrEnum | None) -> None:

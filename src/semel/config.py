@@ -80,6 +80,7 @@ _OPTIONS: Final = {
     "wait": "wait_seconds",
     "same_intent_window": "same_intent_seconds",
     "removal_horizon": "removal_horizon_seconds",
+    "planted_after": "planted_after_days",
     "completed_kept": "completed_kept_days",
     "failed_kept": "failed_kept_days",
     "events_kept": "events_kept_days",
@@ -243,6 +244,9 @@ class Settings(BaseSettings):
     """For how long the same sign-up without an idempotency key is taken for a double click; 0 switches that off."""
     removal_horizon_seconds: Seconds = 900
     """For how long upkeep looks again for an identity that must not exist at a remote provider; four leases or more."""
+    planted_after_days: Annotated[float, Field(ge=0, le=_YEARS, allow_inf_nan=False)] = 0
+    """From which age on an unconfirmed identity that somebody else made may be removed by whoever proves its email. 0
+    means never: say a number only where nobody but Semel makes identities."""
     completed_kept_days: Days = 30
     """How long a registration that succeeded is kept: until then its idempotency key gives the same answer."""
     failed_kept_days: Days = 7

@@ -207,7 +207,11 @@ class Identity(Record, frozen=True, kw_only=True):
     provider_id: str | None = None
     """The provider's own id, where it differs from ours and is known."""
     registration: str | None = None
-    """The key of the registration that holds it, while held."""
+    """The key of the registration that holds it, while held.
+
+    While condemned: ``None`` for what was ours; for what somebody else had planted, the key of the registration that
+    condemned it.
+    """
     credential: str | None = None
     """The password hash, with the embedded provider only."""
     details: str | None = None

@@ -211,6 +211,8 @@ class Found(msgspec.Struct, frozen=True):
     """Whether the email counts as confirmed."""
     disabled: bool = False
     """Whether it is kept from signing in."""
+    created_at: datetime | None = None
+    """When it was made, by the provider's clock; ``None`` where the provider does not say."""
 
 
 class FoundPage(msgspec.Struct, frozen=True):

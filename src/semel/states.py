@@ -55,7 +55,8 @@ class IdentityState(StrEnum):
     CONDEMNED = "condemned"
     """A removal: the identity must not exist at the provider.
 
-    In by the failing commit or the account's end. Upkeep deletes the identity and looks again until no create of ours
+    In by the failing commit or the account's end; for an identity of somebody else's that was planted under an email,
+    by whoever has proved that email. Upkeep deletes the identity and looks again until no create of ours
     can still land, and only then forgets the record.
     """
 
@@ -97,6 +98,7 @@ TRANSITIONS: Final[dict[type[StrEnum], frozenset[tuple[StrEnum | None, StrEnum |
         {
             (None, _I.HELD),
             (None, _I.OWNED),
+            (None, _I.CONDEMNED),
             (_I.HELD, _I.OWNED),
             (_I.HELD, _I.CONDEMNED),
             (_I.HELD, None),

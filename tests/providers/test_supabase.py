@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from semel.model import Secret
@@ -18,6 +20,7 @@ from semel.ports import (
     Unknown,
     Verified,
 )
+from semel.providers.supabase_answers import user
 from semel.testing.provider_contract import PROVIDER_CONTRACT, SESSIONS_CONTRACT, ProviderBench, ProviderPromise
 from tests.providers.gotrue import ANON_KEY, SERVICE_KEY, GoTrue, problem
 from tests.providers.supabase_parts import served
@@ -171,6 +174,22 @@ async def test_an_email_is_found_whatever_the_filter_shows() -> None:
         found = await provider.find_by_email(ADA.email or "")
         assert isinstance(found, Found)
         assert found.identity_id == ADA.id
+
+
+@pytest.mark.parametrize(
+    ("said", "read"),
+    [
+        ("2026-01-01T00:00:00.123456789Z", datetime(2026, 1, 1, 0, 0, 0, 123457, UTC)),
+        ("2026-01-01T02:00:00+02:00", datetime(2026, 1, 1, tzinfo=UTC)),
+        ("2026-01-01T00:00:00", None),
+        (None, None),
+    ],
+)
+def test_the_time_of_its_making_is_read(said: str | None, read: datetime | None) -> None:
+    """In nanoseconds, rounded, or with an offset; one without a zone says nothing, and none is none."""
+    found = user({"id": ADA.id, "email": ADA.email, "created_at": said}, datetime(2026, 1, 1, tzinfo=UTC))
+    assert found is not None
+    assert found.created_at == read
 
 
 async def test_absence_is_told_of_a_whole_list_alone() -> None:

@@ -247,6 +247,19 @@ class UpdatesInSteps(Updates):
         return await super().change(name, email, None, confirmed=None, disabled=None)
 
 
+class MakesItAnew(Updates):
+    """An update counts as a making."""
+
+    @override
+    async def change(
+        self, name: str, email: str | None, password: Secret | None, *, confirmed: bool | None, disabled: bool | None
+    ) -> Updated:
+        answer = await super().change(name, email, password, confirmed=confirmed, disabled=disabled)
+        later = tuple(msgspec.structs.replace(kept, created_at=None) for kept in self.state.identities)
+        self.state = msgspec.structs.replace(self.state, identities=later)
+        return answer
+
+
 class UpdatesNobody(Updates):
     """An update of what is not there counts as done."""
 

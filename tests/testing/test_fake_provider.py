@@ -6,6 +6,7 @@ import pytest
 from semel.model import Secret
 from semel.ports import Absent, Done, Exists, Found, NewIdentity, Rejected, Unknown, Verified
 from semel.testing import PROVIDER_OPERATIONS, FakeProvider, Fault, FaultPlan, Variant, VirtualClock
+from semel.testing.clock import START
 
 ADA = NewIdentity("0190b0a4-0000-7000-8000-000000000001", "ada@example.org", Secret("Enchantress"), confirmed=True)
 
@@ -79,7 +80,8 @@ async def test_a_planted_identity_is_somebodys(variant: Variant) -> None:
     provider_id = provider.plant("ada@example.org", Secret("hers"))
     assert await provider.create(ADA) == Exists()
     assert await provider.find(ADA.id) == Absent()
-    assert await provider.find_by_email("ada@example.org") == Found(provider_id, provider_id, ADA.email, confirmed=True)
+    found = await provider.find_by_email("ada@example.org")
+    assert found == Found(provider_id, provider_id, ADA.email, confirmed=True, created_at=START)
     assert await provider.verify_password(ADA.id, ADA.email, Secret("hers")) is Verified.ABSENT
 
 
@@ -91,9 +93,10 @@ async def test_a_forged_marker_is_somebodys(label: str) -> None:
     (ours,) = provider.state.identities
     forged = ours.label if label == "copied" else label.format(ADA.id)
     provider_id = provider.plant("eve@example.org", label=forged)
-    assert await provider.find(ADA.id) == Found(ours.provider_id, ADA.id, ADA.email, confirmed=True)
+    found = await provider.find(ADA.id)
+    assert found == Found(ours.provider_id, ADA.id, ADA.email, confirmed=True, created_at=START)
     found = await provider.find_by_email("eve@example.org")
-    assert found == Found(provider_id, provider_id, "eve@example.org", confirmed=True)
+    assert found == Found(provider_id, provider_id, "eve@example.org", confirmed=True, created_at=START)
 
 
 async def test_a_name_is_taken_with_the_named_variant_alone() -> None:

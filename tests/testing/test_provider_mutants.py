@@ -10,6 +10,7 @@ from tests.testing import provider_mutants as mutants
 MUTANTS: list[tuple[type[FakeProvider], ProviderPromise]] = [
     (mutants.ForgetsThePassword, contract.an_identity_is_made_whole),
     (mutants.ConfirmsEveryone, contract.an_identity_is_made_unconfirmed_where_asked),
+    (mutants.MakesItAnew, contract.the_time_of_its_making_stays),
     (mutants.NamesAnotherId, contract.done_names_the_providers_id),
     (mutants.AnswersDoneAgain, contract.the_same_create_again_makes_no_second),
     (mutants.AnswersDoneAgain, contract.racing_creates_of_one_identity_make_one),

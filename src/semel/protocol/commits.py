@@ -23,7 +23,7 @@ from semel.model import (
     Secret,
     SessionFamily,
 )
-from semel.ports import Delete, Insert, Replace, Write
+from semel.ports import Delete, Found, Insert, Replace, Write
 from semel.protocol.options import Options
 from semel.states import DOORS_THAT_CONVERGE, Door, IdentityState, RegistrationState
 
@@ -40,9 +40,11 @@ __all__ = [
     "failed",
     "failing",
     "held_by",
+    "is_planted",
     "leased",
     "left_alone",
     "opening",
+    "planted",
     "refused_after_doubt",
     "whole",
 ]
@@ -266,6 +268,17 @@ def condemned(identity: Identity, now: datetime, options: Options) -> Identity:
     horizon = now + timedelta(seconds=options.removal_horizon)
     state = IdentityState.CONDEMNED
     return identity.but(state=state, registration=None, due_at=now, condemned_at=now, look_until=horizon, tries=0)
+
+
+def planted(found: Found, registration: str, now: datetime, options: Options) -> Identity:
+    """Return the removal of an identity that is none of ours: its record is inserted, so that nobody adopts it."""
+    fresh = Identity(id=found.identity_id, state=IdentityState.CONDEMNED, provider_id=found.provider_id)
+    return condemned(fresh, now, options).but(registration=registration)
+
+
+def is_planted(identity: Identity) -> bool:
+    """Tell whether a removal is of an identity that is none of ours. Before each delete somebody must look again."""
+    return identity.state is IdentityState.CONDEMNED and identity.registration is not None
 
 
 def watched_on(identity: Identity, now: datetime, options: Options) -> Identity:

@@ -9,7 +9,7 @@ from semel.errors import ConfigurationInvalid
 __all__ = ["Options"]
 
 _DAY = 86_400.0
-_CALLS_A_ROUND = 13  # three times: create, find by id, find by email, delete; and one to verify the password
+_CALLS_A_ROUND = 16  # three times: create, find by id, find by email twice, delete; and one to verify the password
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +32,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """For how long a create of ours could still land at the provider after its registration failed."""
     removal_retry: float = 5.0
     """The first wait between two looks at a removal; it doubles, up to a tenth of the horizon."""
+    planted_after: float = 0.0
+    """From which age on somebody else's unconfirmed identity may be removed by whoever proved its email; 0: never."""
     completed_kept: float = 30 * _DAY
     failed_kept: float = 7 * _DAY
     events_kept: float = 30 * _DAY
@@ -51,6 +53,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             (self.same_intent_window >= 0, "same_intent_window must be 0 or more"),
             (self.removal_retry > 0, "removal_retry must be above 0"),
             (self.removal_horizon >= 4 * self.lease, "removal_horizon must be at least four leases"),
+            (
+                self.planted_after == 0 or self.planted_after >= self.removal_horizon,
+                "planted_after must be 0 or at least removal_horizon",
+            ),
             (self.same_intent_window < self.completed_kept, "completed_kept must be above same_intent_window"),
             (self.longest_request * 10 <= self.completed_kept, "completed_kept must be ten times the longest request"),
             (self.longest_request * 10 <= self.failed_kept, "failed_kept must be ten times the longest request"),

@@ -13,7 +13,19 @@ from semel.errors import (
     SemelError,
 )
 from semel.model import Account, Identity, Name, Registration, Secret
-from semel.ports import Absent, Done, Exists, Found, NewIdentity, Rejected, RemoteProvider, Replace, Unknown
+from semel.ports import (
+    Absent,
+    Delete,
+    Done,
+    Exists,
+    Found,
+    Insert,
+    NewIdentity,
+    Rejected,
+    RemoteProvider,
+    Replace,
+    Unknown,
+)
 from semel.protocol import commits
 from semel.protocol.commits import Ask, Held
 from semel.protocol.ending import FINAL, complete, fail
@@ -162,26 +174,67 @@ class Outside:
     async def _whose_other(self, other: Found) -> tuple[_Whose, str | None]:
         record = await self._engine.store.get(Identity, (other.identity_id,))
         if record is None:
-            return _Whose.SOMEBODYS, None
+            return await self._condemn(other) if self._planted(other) else _Whose.SOMEBODYS, None
         if record.state is IdentityState.CONDEMNED:
-            await self._remove(record, other)
-            return _Whose.OPEN, None
+            return await self._remove(record, other), None
         if record.state is IdentityState.OWNED:
             owner = await self._engine.store.get(Account, (record.id,))
             if owner is not None and Name("email", self._ask.email or "") in owner.identifiers:
                 return _Whose.SOMEBODYS, None
         return _Whose.OPEN, None
 
-    async def _remove(self, record: Identity, other: Found) -> None:
+    def _planted(self, other: Found) -> bool:
+        """Whether an identity that is none of ours must not keep this caller from the email.
+
+        The caller has proved the email, nobody has confirmed it there, and for so long nobody will have been about to.
+        """
+        after, proved = self._engine.options.planted_after, self._ask.names[0] if self._ask.proved else None
+        if not after or proved != Name("email", other.email or "") or other.confirmed or other.disabled:
+            return False
+        return other.created_at is not None and other.created_at <= self._engine.later(-after)
+
+    async def _condemn(self, other: Found) -> _Whose:
+        """Remove what somebody planted. Its record is inserted first, so that from here on nobody adopts it."""
+        engine = self._engine
+        planted = commits.planted(other, self.held.registration.id, engine.clock.now(), engine.options)
+        put = await engine.put([Insert(planted)])
+        if not put.done:
+            return _Whose.OPEN
+        spared = await self._spared(other)
+        if spared is None:
+            return await self._delete(other)
+        # Taken back: with the record as we wrote it, nobody else has announced a delete, and we have sent none.
+        await engine.put([Delete(planted.but(version=put.token))])
+        return spared
+
+    async def _remove(self, record: Identity, other: Found) -> _Whose:
         """Delete a condemned identity that is in the way, as upkeep does: first its record says so."""
         engine = self._engine
         watched = commits.watched_on(record, engine.clock.now(), engine.options)
         if not (await engine.put([Replace(watched)])).done:
-            return
+            return _Whose.OPEN
+        spared = await self._spared(other) if commits.is_planted(record) else None
+        return await self._delete(other) if spared is None else spared
+
+    async def _spared(self, other: Found) -> _Whose | None:
+        """Look again at what somebody planted, now that it is condemned; ``None`` if it is as it was.
+
+        Else what it is by now: confirmed, and so somebody's, or no longer in the way.
+        """
+        await self._lease_for_a_call()
+        again = await self._remote.find_by_email(other.email or "")
+        if isinstance(again, Unknown):
+            raise await self._unknown(again)
+        if isinstance(again, Absent) or again.provider_id != other.provider_id:
+            return _Whose.OPEN
+        return _Whose.SOMEBODYS if again.confirmed else None
+
+    async def _delete(self, other: Found) -> _Whose:
         await self._lease_for_a_call()
         removed = await self._remote.delete(other.provider_id)
         if isinstance(removed, Unknown):
             raise await self._unknown(removed)
+        return _Whose.OPEN
 
 
 _EMAIL_TAKEN = FieldError("email", "identity_already_exists", "Email is already registered with the identity provider")

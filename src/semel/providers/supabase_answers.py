@@ -73,6 +73,7 @@ class _User(msgspec.Struct, frozen=True):
     email_confirmed_at: str | None = None
     banned_until: datetime | None = None
     deleted_at: str | None = None
+    created_at: datetime | None = None
 
 
 class _Session(msgspec.Struct, frozen=True):
@@ -94,7 +95,8 @@ def user(body: object, now: datetime) -> Found | None:
     email = None if read.deleted_at else read.email or None
     confirmed = email is not None and bool(read.email_confirmed_at)
     banned = read.banned_until is not None and read.banned_until > now
-    return Found(read.id, read.id, email, confirmed, banned or read.deleted_at is not None)
+    made = read.created_at if read.created_at and read.created_at.tzinfo else None
+    return Found(read.id, read.id, email, confirmed, banned or read.deleted_at is not None, made)
 
 
 def listed(body: object, now: datetime) -> list[Found] | None:

@@ -200,7 +200,7 @@ _TABLES: Final[Mapping[type[Record], _Declared]] = {
             "id": "The id that we chose, the same as its account's.",
             "state": "held by a registration, owned by an account, or condemned to be removed.",
             "provider_id": "The identity provider's own id, where it differs and is known.",
-            "registration": "The id of the registration that holds it; null unless held.",
+            "registration": "The id of the registration that holds it, or condemned another's; else null.",
             "credential": "The password hash, with the embedded provider only.",
             "details": "What Supabase's API on the embedded provider keeps beyond the account: a JSON object, or null.",
             "condemned_at": "While condemned: since when.",

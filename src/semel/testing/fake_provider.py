@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import Counter
+from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
@@ -128,13 +129,24 @@ class FakeProvider(ProviderFace):
         self._clock = clock or VirtualClock()
         self._late: list[partial[object]] = []
 
-    def plant(self, email: str, password: Secret | None = None, label: str | None = None) -> str:
+    def plant(
+        self,
+        email: str,
+        password: Secret | None = None,
+        label: str | None = None,
+        *,
+        confirmed: bool = True,
+        created_at: datetime | None = None,
+    ) -> str:
         """Add somebody's identity, none of ours, and return the provider's id of it.
 
-        ``label`` is the name or marker it bears: that of another identity in ``state``, to forge a marker.
+        ``label`` is the name or marker it bears: that of another identity in ``state``, to forge a marker. It is made
+        now, unless ``created_at`` says otherwise.
         """
         provider_id = f"somebody-{self.state.made + 1}"
-        self.state = self._realm.plant(self.state, Kept(provider_id, label, email, True, None), password)  # noqa: FBT003
+        made = created_at or self._clock.now()
+        kept = Kept(provider_id, label, email, confirmed=confirmed, digest=None, created_at=made)
+        self.state = self._realm.plant(self.state, kept, password)
         return provider_id
 
     def everybody(self) -> tuple[Found, ...]:
@@ -173,5 +185,7 @@ class FakeProvider(ProviderFace):
         return do()
 
     def _do(self, operation: str, *args: object) -> object:
+        if operation == "create":
+            args = (*args, self._clock.now())
         self.state, answer = getattr(self._realm, operation)(self.state, *args)
         return answer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from datetime import datetime
 from enum import StrEnum
 from hashlib import blake2b, sha256
 from typing import Final
@@ -41,6 +42,7 @@ class Kept(msgspec.Struct, frozen=True):
     """A fast salted hash of the password; ``None`` where there is no password."""
     full_name: str | None = None
     disabled: bool = False
+    created_at: datetime | None = None
 
 
 class Changes(msgspec.Struct, frozen=True):
@@ -75,7 +77,7 @@ class Realm(msgspec.Struct, frozen=True):
     key: Secret
     """Signs markers and tokens."""
 
-    def create(self, state: State, new: NewIdentity) -> tuple[State, Done | Exists | Rejected]:
+    def create(self, state: State, new: NewIdentity, now: datetime) -> tuple[State, Done | Exists | Rejected]:
         """See ``RemoteProvider.create``."""
         if self.variant is Variant.MARKER and new.email is None:
             return state, Rejected("this provider takes no identity without an email", "email")
@@ -84,8 +86,8 @@ class Realm(msgspec.Struct, frozen=True):
         own = self.variant is Variant.OWN
         provider_id = new.id if own else f"provider-{state.made + 1}"
         label = self._label(new.id, new.email)
-        after = self.plant(state, Kept(provider_id, label, new.email, new.confirmed, None, new.full_name), new.password)
-        return after, Done(None if own else provider_id)
+        kept = Kept(provider_id, label, new.email, new.confirmed, None, new.full_name, created_at=now)
+        return self.plant(state, kept, new.password), Done(None if own else provider_id)
 
     def plant(self, state: State, kept: Kept, password: Secret | None) -> State:
         """Add an identity as it is, whoever made it."""
@@ -191,7 +193,8 @@ class Realm(msgspec.Struct, frozen=True):
         return identity_id if genuine else kept.provider_id
 
     def _found(self, kept: Kept) -> Found:
-        return Found(kept.provider_id, self._identity_id(kept), kept.email, kept.confirmed, kept.disabled)
+        identity_id = self._identity_id(kept)
+        return Found(kept.provider_id, identity_id, kept.email, kept.confirmed, kept.disabled, kept.created_at)
 
     def _session(self, state: State, kept: Kept) -> tuple[State, SignedIn]:
         tokens = Tokens(self._sign(f"access {state.made}"), self._sign(f"refresh {state.made}"), _EXPIRES_IN)

@@ -106,6 +106,16 @@ async def an_identity_is_made_unconfirmed_where_asked(bench: ProviderBench) -> N
     expect(isinstance(found, Found) and not found.confirmed, f"made unconfirmed, it is found as {found}")
 
 
+async def the_time_of_its_making_stays(bench: ProviderBench) -> None:
+    """Where the provider says when an identity was made: with a zone, and the same after whatever else is changed."""
+    new, found = await bench.made()
+    expect(found.created_at is None or found.created_at.tzinfo is not None, "the time of its making has no zone")
+    await bench.provider.update(new.id, password=bench.identity().password)
+    again = await bench.provider.find(new.id)
+    same = isinstance(again, Found) and again.created_at == found.created_at
+    expect(same, f"an identity of {found.created_at} is found as {again}")
+
+
 async def done_names_the_providers_id(bench: ProviderBench) -> None:
     """Or none, where that is ours."""
     new = bench.identity()
@@ -431,6 +441,7 @@ def _sessions(bench: ProviderBench) -> Sessions:
 PROVIDER_CONTRACT: tuple[ProviderPromise, ...] = (
     an_identity_is_made_whole,
     an_identity_is_made_unconfirmed_where_asked,
+    the_time_of_its_making_stays,
     done_names_the_providers_id,
     the_same_create_again_makes_no_second,
     a_taken_email_is_answered_exists,

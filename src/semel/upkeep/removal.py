@@ -21,17 +21,28 @@ async def remove(engine: Engine, record: Record) -> bool:
         return False
     now = engine.clock.now()
     said = await _look(engine, identity)
+    spared = _spares(identity, said)
     over = identity.look_until is not None and identity.look_until <= now
-    if isinstance(said, Absent) and over:
+    if over and (spared or isinstance(said, Absent)):
         if (await engine.put([Delete(identity)])).done:
-            engine.events.emit("identity.removed", {"identity": identity.id, "tries": identity.tries})
+            name = "identity.spared" if spared else "identity.removed"
+            engine.events.emit(name, {"identity": identity.id, "tries": identity.tries})
         return True
-    watched = commits.watched_on(identity, now, engine.options) if isinstance(said, Found) else identity
+    deletes = isinstance(said, Found) and not spared
+    watched = commits.watched_on(identity, now, engine.options) if deletes else identity
     next_look = _next_look(engine, watched, now)
     noted = await engine.put([Replace(watched.but(due_at=next_look, tries=identity.tries + 1))])
-    if noted.done and isinstance(said, Found) and engine.remote is not None:
+    if noted.done and isinstance(said, Found) and deletes and engine.remote is not None:
         await engine.remote.delete(said.provider_id)
     return True
+
+
+def _spares(identity: Identity, said: Found | Absent | Unknown) -> bool:
+    """Tell whether what somebody planted was confirmed meanwhile, and so must stay.
+
+    Its record stays as long as any removal's, since whoever condemned it may have sent a delete that still lands.
+    """
+    return commits.is_planted(identity) and isinstance(said, Found) and said.confirmed
 
 
 async def _look(engine: Engine, identity: Identity) -> Found | Absent | Unknown:

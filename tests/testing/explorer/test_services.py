@@ -61,6 +61,19 @@ def test_arguments_by_name_are_the_same_request() -> None:
     assert (report.exhausted, report.endings) == (True, 1)
 
 
+def test_arguments_that_go_by_their_names_alone_arrive() -> None:
+    """As a provider's update takes them."""
+    found: list[object] = []
+
+    async def confirms(ports: Ports) -> None:
+        await ports["provider"].create(NewIdentity("ada", "ada@example.org", None, confirmed=False))
+        await ports["provider"].update("ada", confirmed=True)
+        found.append(await ports["provider"].find("ada"))
+
+    explore(dataclasses.replace(scenario({"A": confirms}), services={"provider": ProviderService()}), faults=0)
+    assert {getattr(one, "confirmed", None) for one in found} == {True}
+
+
 def test_equal_contents_are_frozen_alike() -> None:
     """Lists, mappings and secrets are compared by what is in them; a list is not a tuple."""
     first, second = (NewIdentity("1", "ann@example.org", Secret("p"), False) for _ in range(2))  # noqa: FBT003

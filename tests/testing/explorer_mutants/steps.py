@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 from typing_extensions import override
@@ -21,6 +21,7 @@ from semel.protocol.outside import Outside, _Whose
 from semel.protocol.replay import same_answer, same_intent
 from semel.registrar import _Work
 from semel.states import DOORS_THAT_CONVERGE, Door, IdentityState, RegistrationState
+from semel.testing.clock import START
 from semel.upkeep.removal import _look
 
 
@@ -180,6 +181,53 @@ class RemovesWhatHasARecord(Outside):
             return _Whose.SOMEBODYS, None
         await self._remote.delete(other.provider_id)
         return _Whose.OPEN, None
+
+
+class CondemnsForAnybody(Outside):
+    """What looks planted is removed for whoever wants the email, proved or not."""
+
+    @override
+    def _planted(self, other: Found) -> bool:
+        self._ask = msgspec.structs.replace(self._ask, proved=True)
+        return super()._planted(other)
+
+
+class CondemnsTheYoung(Outside):
+    """What looks planted is removed however young it is: its owner may be reading the mail that confirms it."""
+
+    @override
+    def _planted(self, other: Found) -> bool:
+        return super()._planted(msgspec.structs.replace(other, created_at=START - timedelta(days=1)))
+
+
+class DeletesUnseen(Outside):
+    """What looked planted is deleted without another look, now that it is condemned."""
+
+    @override
+    async def _spared(self, other: Found) -> _Whose | None:
+        return None
+
+
+class DeletesUnannounced(Outside):
+    """What is planted is deleted without a record that says so."""
+
+    @override
+    async def _condemn(self, other: Found) -> _Whose:
+        return await self._spared(other) or await self._delete(other)
+
+
+def spares_nobody(identity: Identity, said: Found | Absent | Unknown) -> bool:
+    """Upkeep deletes whatever is condemned, confirmed meanwhile or not."""
+    del identity, said
+    return False
+
+
+async def takes_back_early(engine: Engine, identity: Identity) -> Found | Absent | Unknown:
+    """What was planted and is confirmed by now is taken back at once, though a delete of it may still land."""
+    said = await _look(engine, identity)
+    if commits.is_planted(identity) and isinstance(said, Found) and said.confirmed:
+        await engine.put([Delete(identity)])
+    return said
 
 
 class ConvergesUnproved(_Work):

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar, Final
 
 import msgspec
+from typing_extensions import override
 
 from semel.model import Record, Secret
 from semel.testing.clock import START
@@ -30,6 +31,17 @@ _PLAIN: Final = frozenset({type, str, int, float, bool, bytes, datetime, type(No
 
 class SuspendsError(TypeError):
     """A double waits for something inside a method. A service must answer at once: the explorer does the waiting."""
+
+
+class Named(msgspec.Struct, frozen=True):
+    """The last argument of a request whose method takes some by their names alone: these, and what they are."""
+
+    values: tuple[tuple[str, Any], ...]
+
+    @override
+    def __str__(self) -> str:
+        """Return them as a call has them."""
+        return ", ".join(f"{name}={value}" for name, value in self.values)
 
 
 class Call:
@@ -118,7 +130,9 @@ class Service:
         """Return the state after the request, and its answer. Raises ``SuspendsError``."""
         self._now = now
         setattr(self._double, self._attribute, state)
-        coroutine = getattr(self._double, verb)(*args)
+        *plain, last = args or (None,)
+        named = dict(last.values) if isinstance(last, Named) else {}
+        coroutine = getattr(self._double, verb)(*(plain if named else args), **named)
         try:
             coroutine.send(None)
         except StopIteration as end:
@@ -151,7 +165,8 @@ class _Facade:
 def _asking(verb: str, signature: inspect.Signature) -> Callable[..., Awaitable[Any]]:
     async def method(self: _Facade, *args: Any, **named: Any) -> Any:  # noqa: ANN401 - as the double's method has it
         if named:
-            args = signature.bind(*args, **named).args
+            bound = signature.bind(*args, **named)
+            args = (*bound.args, *([Named(tuple(bound.kwargs.items()))] if bound.kwargs else []))
         return await self._ask(self._service, verb, args)
 
     return method

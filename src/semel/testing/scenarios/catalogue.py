@@ -19,7 +19,17 @@ from semel.testing.fake_provider import FakeProvider, Variant
 from semel.testing.scenarios import seeds
 from semel.testing.scenarios.doubles import RefusingStore, RejectingProvider
 from semel.testing.scenarios.judge import EngineJudge
-from semel.testing.scenarios.parties import Setting, again, caller, deleting, several, signing_in, stopping, upkeep
+from semel.testing.scenarios.parties import (
+    Setting,
+    again,
+    caller,
+    confirming,
+    deleting,
+    several,
+    signing_in,
+    stopping,
+    upkeep,
+)
 from semel.testing.scenarios.seeds import ANN, FEDERATED, P0, P1, P2, P3
 from semel.upkeep import BUILT_IN
 
@@ -50,6 +60,8 @@ PEOPLE: Final[Mapping[str, Person]] = {
     "other-payload": lambda to: caller(to, _form(_KEY, email="hal@example.org")),
     "again": lambda to: again(to, _form(_KEY, P2)),
     "retry": lambda to: caller(to, _form(_KEY), tries=2),
+    "proved": lambda to: caller(to, msgspec.structs.replace(_form("the key of a proof", P3), proved=True)),
+    "confirms": lambda _: confirming(ANN),
     "rival": lambda to: caller(to, _form("the key of a rival", P3)),
     "no-key": lambda to: caller(to, _form(None)),
     "no-key-twin": lambda to: caller(to, _form(None)),
@@ -102,6 +114,8 @@ _ABOUT: Final = {
     "owned": "an account owns the email",
     "foreign": "somebody's identity at the provider has the email, and no account",
     "forged": "somebody's identity at the provider bears a forged marker",
+    "planted": "somebody planted an identity with the email a day ago, and it was never confirmed",
+    "young": "somebody made an identity with the email a moment ago, and it is not confirmed yet",
     "dead": "a registration of a worker that died holds the email",
     "removal": "a registration failed, and its identity is still at the provider",
     "removal-due": "a registration failed so long ago that its removal is about to be forgotten; the identity is there",
@@ -117,6 +131,8 @@ _ABOUT: Final = {
 _REFUSES: Final = {
     "foreign": "identity_already_exists",
     "forged": "identity_already_exists",
+    "planted": "identity_already_exists",
+    "young": "identity_already_exists",
     "astray": "outcome_unknown",
     "refusing": "application_refused",
     "rejecting": "provider_refused",
@@ -185,6 +201,14 @@ _SLOW: Final = ("key rival", "key same", "key other-password", "no-key no-key-tw
 _FORGETFUL: Final = frozenset({"two-in-one", "twice-in-one", "federated-tabs", "stopping"})
 """Parties that remember more than the engine says."""
 _NAMED: Final = ("key rival", "key other-password", "key upkeep")
+_PLANTED: Final[tuple[tuple[str, _Meetings], ...]] = (
+    (
+        "planted",
+        ("key", "proved", "proved sign-in-0", "proved upkeep", "proved confirms", "proved key", "confirms upkeep"),
+    ),
+    ("young", ("proved", "proved upkeep")),
+)
+_PLANTED_AFTER: Final = timedelta(hours=1).total_seconds()
 _FORGED: Final = ("key", "key upkeep")
 
 _LIVELY: Final = frozenset(
@@ -215,6 +239,11 @@ def built_in(setting: Setting | None = None) -> Iterator[Scenario]:
         yield from (scenario(remote, world, names) for names in meetings)
     yield from (scenario(remote, "forged", names, Variant.MARKER) for names in _FORGED)
     yield from (scenario(remote, "fresh", names, Variant.NAMED) for names in _NAMED)
+    planting = msgspec.structs.replace(
+        remote, options=msgspec.structs.replace(remote.options, planted_after=_PLANTED_AFTER)
+    )
+    for world, meetings in _PLANTED:
+        yield from (scenario(planting, world, names) for names in meetings)
     for world, meetings in _EMBEDDED:
         yield from (scenario(embedded, world, names) for names in meetings)
     yield from (scenario(slow, "fresh", names) for names in _SLOW)
@@ -251,6 +280,7 @@ def _judge(variant: Variant | None, world: str, people: Sequence[str], foreign: 
         lively=world == "fresh" and set(people) <= _LIVELY,
         refuses=frozenset({_REFUSES[world]} if world in _REFUSES else ()),
         astray=frozenset({seeds.ACCOUNT} if world == "astray" else ()),
+        may_go=foreign if world == "planted" and "proved" in people else frozenset(),
     )
 
 

@@ -17,7 +17,7 @@ from semel.testing.explorer.worlds import Change
 from semel.testing.fake_provider import FakeProvider, State, Variant
 from semel.testing.hashers import CheapHasher
 from semel.testing.invariants import Snapshot, Told, at_rest, on_commit, on_delete
-from semel.testing.scenarios.parties import Answer
+from semel.testing.scenarios.parties import IN_TIME, Answer
 
 __all__ = ["EngineJudge"]
 
@@ -41,6 +41,7 @@ class EngineJudge(Judge):
         lively: bool = False,
         refuses: frozenset[str] = frozenset(),
         astray: frozenset[str] = frozenset(),
+        may_go: frozenset[str] = frozenset(),
     ) -> None:
         self._provider = FakeProvider(variant) if variant else None
         self._foreign = foreign
@@ -50,6 +51,8 @@ class EngineJudge(Judge):
         self._refuses = refuses
         """The codes with which this world may refuse whoever comes afterwards."""
         self._astray = astray
+        self._may_go = may_go
+        """Of what is somebody's, that which may be removed, unless it was confirmed before anybody condemned it."""
 
     @override
     def changed(self, change: Change) -> Sequence[str]:
@@ -89,11 +92,20 @@ class EngineJudge(Judge):
         snapshot = Snapshot(
             records=tuple(ending.states["store"].values()),
             identities=self._found(ending.states["provider"]) if self._provider else None,
-            foreign=self._foreign,
+            foreign=self._staying(ending),
             astray=self._astray,
             secrets=self._secrets,
         )
         return [*at_rest(snapshot, told), *self._liveness(snapshot, told, ending), *self._again(snapshot, ending)]
+
+    def _staying(self, ending: Ending) -> frozenset[str]:
+        """Return what of somebody's must be there, or is."""
+        answers = [outcome.value for outcome in ending.outcomes.values()]
+        in_time = any(isinstance(answer, Answer) and answer.did == IN_TIME for answer in answers)
+        if in_time or not self._may_go:
+            return self._foreign
+        there = {one.provider_id for one in self._found(ending.states["provider"])}
+        return self._foreign - (self._may_go - there)
 
     def _told(self, who: str, outcome: Outcome, ending: Ending) -> Told:
         answer = outcome.value if isinstance(outcome.value, Answer) else Answer()

@@ -12,8 +12,8 @@ from semel.deletion import delete_account
 from semel.errors import NotFound, OutcomeUnknown, RegistrationInFlight, SemelError, StoreUnavailable
 from semel.healing import SignInDoor
 from semel.intents import Intent, Policy, prepare
-from semel.model import Name, Registration, Secret
-from semel.ports import Delete, EmbeddedProvider, Ids, RemoteProvider
+from semel.model import Identity, Name, Registration, Secret
+from semel.ports import Delete, Done, EmbeddedProvider, Found, Ids, RemoteProvider
 from semel.protocol.commits import Ask
 from semel.protocol.ending import finish
 from semel.protocol.engine import Engine
@@ -25,7 +25,23 @@ from semel.testing.explorer.runs import Make, Ports
 from semel.testing.hashers import CheapHasher
 from semel.upkeep import BUILT_IN, Duty, Upkeep
 
-__all__ = ["OPTIONS", "Answer", "Setting", "again", "caller", "deleting", "several", "signing_in", "stopping", "upkeep"]
+__all__ = [
+    "IN_TIME",
+    "OPTIONS",
+    "Answer",
+    "Setting",
+    "again",
+    "caller",
+    "confirming",
+    "deleting",
+    "several",
+    "signing_in",
+    "stopping",
+    "upkeep",
+]
+
+IN_TIME: Final = "confirmed in time"
+"""What a party did that confirmed an identity before anybody had condemned it."""
 
 OPTIONS: Final = Options(wait=1e-9, poll_first=1e-9, rounds=3)
 """One wait of no time, since a schedule may let any time pass during it, and few rounds: more repeat the same."""
@@ -230,6 +246,25 @@ def deleting(setting: Setting, account_id: str) -> Make:
         except SemelError as error:
             return Answer(code=error.code)
         return Answer(did="deleted")
+
+    return party
+
+
+def confirming(email: str) -> Make:
+    """Somebody who has the email of an identity confirmed at the provider, and then sees what we think of it."""
+
+    async def party(ports: Ports) -> Answer:
+        found = await ports["provider"].find_by_email(email)
+        if not isinstance(found, Found):
+            return Answer(did="found nothing")
+        done = await ports["provider"].update(found.identity_id, confirmed=True)
+        if not isinstance(done, Done):
+            return Answer(did="confirmed nothing")
+        try:
+            record = await ports["store"].get(Identity, (found.identity_id,))
+        except StoreUnavailable as error:
+            return Answer(code=error.code)
+        return Answer(did=IN_TIME if record is None else "confirmed too late")
 
     return party
 

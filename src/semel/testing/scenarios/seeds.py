@@ -84,6 +84,19 @@ def _foreign(setting: Setting, variant: Variant) -> World:
     return (), provider.state, frozenset({somebody})
 
 
+def _planted(setting: Setting, variant: Variant, age: timedelta = timedelta(days=1)) -> World:
+    """Somebody signed up past us with ann's email, which was never confirmed."""
+    del setting
+    provider = FakeProvider(variant)
+    somebody = provider.plant(ANN, P0, confirmed=False, created_at=START - age)
+    return (), provider.state, frozenset({somebody})
+
+
+def _young(setting: Setting, variant: Variant) -> World:
+    """The same, a moment ago."""
+    return _planted(setting, variant, timedelta(minutes=1))
+
+
 def _forged(setting: Setting, variant: Variant) -> World:
     """Somebody copied the marker of an identity of ours, made for another email, on to theirs."""
     del setting
@@ -130,6 +143,8 @@ WORLDS: Final[Mapping[str, Callable[[Setting, Variant], World]]] = {
     "owned": _owned,
     "foreign": _foreign,
     "forged": _forged,
+    "planted": _planted,
+    "young": _young,
     "dead": _dead,
     "removal": _removal,
     "removal-due": _removal_due,

@@ -41,6 +41,7 @@ _PATHS: Final[dict[str, dict[str, Handler]]] = {
     **SWITCHED_OFF,
 }
 _METHODS: Final = ("DELETE", "GET", "POST", "PUT")
+_PREFLIGHT_VARY: Final = "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
 _HEADERS: Final = (
     "apikey",
     "authorization",
@@ -91,7 +92,7 @@ class _Cors(CORSMiddleware):
         response = super().preflight_response(request_headers)
         refused = response.status_code != HTTPStatus.OK
         kept = {} if refused else {name: value for name, value in response.headers.items() if _is_cors(name)}
-        return Response(None, HTTPStatus.NO_CONTENT, {"vary": "Origin", **kept})
+        return Response(None, HTTPStatus.NO_CONTENT, {"vary": _PREFLIGHT_VARY, **kept})
 
 
 def _is_cors(header: str) -> bool:

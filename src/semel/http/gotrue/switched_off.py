@@ -92,6 +92,11 @@ async def _enroll(call: AuthCall) -> Response:
     raise disabled(422, f"mfa_{kind}_enroll_not_enabled", f"MFA enroll is disabled for {kinds[kind]}")
 
 
+async def _no_posted_token(call: AuthCall) -> Response:
+    await call.body(_EMAIL)
+    return await _no_token(call)
+
+
 async def _no_token(_: AuthCall) -> Response:
     raise AuthError(HTTPStatus.FORBIDDEN, "otp_expired", "Token has expired or is invalid")
 
@@ -113,7 +118,7 @@ SWITCHED_OFF: Final[dict[str, dict[str, Handler]]] = {
     "/reauthenticate": {
         "GET": _for_the_user(_off(422, "email_provider_disabled", "Email logins are disabled")),
     },
-    "/verify": {"GET": _no_token, "POST": _no_token},
+    "/verify": {"GET": _no_token, "POST": _no_posted_token},
     "/factors": {"POST": _enroll},
     "/factors/{factor_id}": {"DELETE": _NO_FACTOR},
     "/factors/{factor_id}/challenge": {"POST": _NO_FACTOR},

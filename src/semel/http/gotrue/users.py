@@ -56,7 +56,7 @@ def user_body(
         **{name: time for name, time in times.items() if time is not None},
         "app_metadata": _app_metadata(details),
         "user_metadata": _user_metadata(account, details, confirmed is not None),
-        "identities": _identities(account, details) if with_identities else None,
+        "identities": _identities(account, details, fresh=fresh) if with_identities else None,
         "created_at": account.created_at,
         "updated_at": account.updated_at,
         "is_anonymous": False,
@@ -104,17 +104,21 @@ def _signed_up(account: Account, *, verified: bool) -> dict[str, Any]:
     return dict(zip(_OF_THE_USER, values, strict=True))
 
 
-def _identities(account: Account, details: Details) -> list[dict[str, Any]]:
-    """Return the one identity of a user with an email. Its id is that of no other life of the same account id."""
+def _identities(account: Account, details: Details, *, fresh: bool) -> list[dict[str, Any]]:
+    """Return the one identity of a user with an email. Its id is that of no other life of the same account id.
+
+    As at the server, it says that the email is verified in the answer to the sign-up that confirmed it, never again.
+    """
     if account.email_canonical is None:
         return []
     given = msgspec.json.decode(account.attributes) if details.signed_up else {}
+    verified = fresh and details.signed_up and details.confirmed is True
     return [
         {
             "identity_id": str(uuid.uuid5(uuid.UUID(account.id), account.registration)),
             "id": account.id,
             "user_id": account.id,
-            "identity_data": given | _signed_up(account, verified=False),
+            "identity_data": given | _signed_up(account, verified=verified),
             "provider": "email",
             "last_sign_in_at": account.created_at,
             "created_at": account.created_at,

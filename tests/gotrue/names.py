@@ -81,4 +81,5 @@ def _made(name: str, note: str) -> str:
     length = _LENGTH.fullmatch(note)
     if length:
         return "x" * int(length[1])
-    return _MADE.get(name[1:-1].partition(":")[0], lambda: secrets.token_urlsafe(32))()
+    made = _MADE.get(name[1:-1].partition(":")[0], lambda: secrets.token_urlsafe(32))()
+    return made.upper() if note == "upper case" else made

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
@@ -72,8 +71,8 @@ class Player:
             for place, each in enumerate(said if told else []):
                 names = self._names if place == 0 else self._names.copy()
                 found += [f"{who}: {one}" for one in differences(told[0], each, names, step.jwts)]
-        winners = Counter(each.status < 300 for each in answers)[True]
-        return [*dict.fromkeys(found), *([f"{winners} won"] if winners not in {1, step.at_once} else [])]
+        winners = sum(each.status < 300 for each in answers)
+        return [*dict.fromkeys(found), *([f"{winners} won"] if winners not in {0, 1, step.at_once} else [])]
 
     def _bearer(self, step: Step) -> str | None:
         """Return the ``Authorization`` header: empty for none, ``None`` where the session was never given."""

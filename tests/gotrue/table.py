@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from http import HTTPStatus
 
+from tests.gotrue.comparing import code
 from tests.gotrue.recordings import Answer, Step
+
+_BEFORE = frozenset({"bad_json", "bad_jwt", "no_authorization", "not_admin", "signup_disabled", "user_not_found"})
+"""What a request may be refused for before it matters what is offered."""
 
 
 @dataclass(frozen=True)
@@ -15,24 +20,27 @@ class Meant:
 
     why: str
     at: Sequence[str]
-    """``scenario/1-3,5`` or, of all scenarios, ``METHOD /path 200``: the recorded status. ``*`` stands for anything."""
+    """``scenario/1-3,5``: its steps. ``*`` stands for anything in the scenario's name."""
     what: Sequence[str]
     """As the replay words them, likewise with ``*``."""
-    but: Sequence[str] = ()
-    """Where they do not occur after all."""
 
     def about(self, step: Step) -> bool:
         """Whether it speaks of the step."""
-        return _selects(self.at, step) and not _selects(self.but, step)
+        return any(_selects(selector, step) for selector in self.at)
 
 
 @dataclass(frozen=True)
 class Off:
-    """What an endpoint answers that is not offered."""
+    """What an endpoint answers that is not offered, unless the real server refused the request before that."""
 
     status: int
     code: str
     message: str
+
+    def answers(self, step: Step) -> Sequence[Answer]:
+        """Return what the step is answered."""
+        first = [each for each in step.answers if each.status == HTTPStatus.METHOD_NOT_ALLOWED or code(each) in _BEFORE]
+        return first or [self.answer(step)]
 
     def answer(self, step: Step) -> Answer:
         """Return the error as the real server words it for this version of its API."""
@@ -45,33 +53,21 @@ class Off:
 
 def wrong(table: Iterable[Meant], step: Step, found: Sequence[str]) -> list[str]:
     """Return what is not in the table, and what is there and does not occur."""
-    patterns = [pattern for row in table if row.about(step) for pattern in row.what]
-    unlisted = [each for each in found if not any(fnmatchcase(each, pattern) for pattern in patterns)]
-    stale = [each for each in patterns if not any(fnmatchcase(one, each) for one in found)]
+    meant = [pattern for row in table if row.about(step) for pattern in row.what]
+    unlisted = [each for each in found if not any(fnmatchcase(each, pattern) for pattern in meant)]
+    stale = [each for each in meant if not any(fnmatchcase(one, each) for one in found)]
     return [f"{step}: {each}" for each in unlisted] + [f"{step}: in the table, and not so: {each}" for each in stale]
 
 
 def unused(table: Iterable[Meant], steps: Iterable[Step]) -> list[str]:
     """Return the selectors that are about no step at all."""
     steps = list(steps)
-    selectors = [each for row in table for each in (*row.at, *row.but)]
-    return [each for each in selectors if not any(_selects([each], step) for step in steps)]
+    return [each for row in table for each in row.at if not any(_selects(each, step) for step in steps)]
 
 
-def off(table: Mapping[str, Off], step: Step) -> Off | None:
-    """Return what the step's endpoint answers where it is not offered."""
-    return next((each for pattern, each in table.items() if fnmatchcase(step.endpoint, pattern)), None)
-
-
-def _selects(selectors: Sequence[str], step: Step) -> bool:
-    return any(_select(each, step) for each in selectors)
-
-
-def _select(selector: str, step: Step) -> bool:
-    if " " in selector:
-        return any(fnmatchcase(f"{step.endpoint} {answer.status}", selector) for answer in step.answers)
+def _selects(selector: str, step: Step) -> bool:
     name, _, numbers = selector.rpartition("/")
-    return fnmatchcase(step.scenario, name) and (numbers == "*" or step.number in _numbers(numbers))
+    return fnmatchcase(step.scenario, name) and step.number in _numbers(numbers)
 
 
 def _numbers(text: str) -> set[int]:

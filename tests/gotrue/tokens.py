@@ -74,3 +74,7 @@ def _encoded(data: bytes) -> str:
 
 def _read(part: str) -> Any:  # noqa: ANN401 - any JSON
     return json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+
+
+HEAD: Final = signed({}).partition(".")[0]
+"""What every token that a shared secret signs begins with."""

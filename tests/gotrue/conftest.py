@@ -8,8 +8,7 @@ from contextlib import ExitStack
 import pytest
 
 from tests.gotrue.clients import OTHER_PASSWORD, PASSWORD, Clients
-from tests.gotrue.instances import SETTINGS
-from tests.gotrue.recordings import BUILT_ON
+from tests.gotrue.instances import SETTINGS, UNTOUCHED
 from tests.gotrue.tokens import HEAD, SECRET
 from tests.servers import Server, Servers
 
@@ -26,7 +25,7 @@ def api(servers: Servers) -> Iterator[Api]:
 
         def started(instance: str) -> str:
             settings = SETTINGS[instance]
-            key = instance if instance in BUILT_ON else frozenset(settings.items())
+            key = instance if instance in UNTOUCHED else frozenset(settings.items())
             if key not in running:
                 running[key] = ended.enter_context(servers.running("memory:", **settings))
             return f"{running[key].url}/auth/v1"

@@ -37,7 +37,10 @@ SETTINGS: Final[Mapping[str, Mapping[str, str]]] = {
         "SEMEL_REFRESH_REUSE_SECONDS": "1",
     },
 }
-"""By instance; instances with the same settings share a server, unless they need one that nobody has used."""
+"""By instance; instances with the same settings share a server."""
+
+UNTOUCHED: Final = frozenset({"list"})
+"""Instances that need a store that nobody has used."""
 
 INTERVALS: Final[Mapping[str, float]] = {
     "more than the reuse interval later": 1.1,

@@ -18,7 +18,7 @@ from tests.providers.transcripts import RECORDED
 
 PLACEHOLDER: Final = re.compile(r"<[a-z-]+(?::\w+)?>")
 
-BUILT_ON: Final = frozenset({"list", "throttle"})
+_BUILT_ON: Final = frozenset({"list", "throttle"})
 """Instances whose scenarios build on each other."""
 _UUID: Final = "[0-9a-f-]{36}"
 
@@ -87,7 +87,7 @@ def units() -> list[list[Scenario]]:
     """Return what can be replayed alone: a scenario, or all of an instance whose scenarios build on each other."""
     alone: dict[str, list[Scenario]] = defaultdict(list)
     for each in scenarios():
-        alone[each.instance if each.instance in BUILT_ON else each.name].append(each)
+        alone[each.instance if each.instance in _BUILT_ON else each.name].append(each)
     return list(alone.values())
 
 

@@ -156,10 +156,10 @@ class Scene:
         """Ask once to sign a person up."""
         answer = await client.post(SIGN_UP, json=person.body, headers={"Idempotency-Key": person.key})
         if answer.is_success:
-            self._note(person, answer.json()["user_id"])
+            self.note(person, answer.json()["user_id"])
         return answer
 
-    def _note(self, person: Person, account_id: str) -> None:
+    def note(self, person: Person, account_id: str) -> None:
         """Keep what a caller was told, and the password it was told for."""
         registration = registration_id("anonymous", person.key.strip('"'))
         asked = (Name("email", person.email), Name("username", person.username))

@@ -5,20 +5,15 @@ Callers come back until they have an answer for good. Several want the same emai
 
 from __future__ import annotations
 
-import asyncio
 import random
-from dataclasses import dataclass, field
 from itertools import product
 
-import httpx
 import pytest
 
-from semel.model import Account
 from semel.testing import Variant
-from semel.testing.invariants import at_rest
 from tests.e2e.grounds import KINDS, SQL
-from tests.e2e.killing import Process
-from tests.e2e.scenes import Person, Scene, Stage, caller
+from tests.e2e.scenes import Stage
+from tests.e2e.storm import Storm, one_account_each
 from tests.scale import SCALE
 
 SERVERS = SCALE.pick(2, 4)
@@ -40,61 +35,6 @@ BUSY = {
 }
 
 
-Answer = tuple[Person, httpx.Response]
-
-
-@dataclass
-class Storm:
-    """Servers that die and come again, and callers who do not give up."""
-
-    scene: Scene
-    dice: random.Random
-    servers: list[Process] = field(default_factory=list)
-    kills: int = 0
-    broken: int = 0
-
-    async def rage(self) -> list[Answer]:
-        """Kill so many servers while crowds sign up, and return all final answers."""
-        self.servers = [await self.scene.victim(None) for _ in range(SERVERS)]
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._kill())
-            crowds = [group.create_task(self._crowd()) for _ in range(CROWDS)]
-        for server in self.servers:
-            await server.kill()
-        return [answer for crowd in crowds for answer in crowd.result()]
-
-    async def _kill(self) -> None:
-        while self.kills < KILLS:
-            await asyncio.sleep(self.dice.uniform(0.05, 0.3))
-            place = self.dice.randrange(SERVERS)
-            dying = self.servers[place]
-            # First the new one: a caller always finds somebody who listens.
-            self.servers[place] = await self.scene.victim(None)
-            await dying.kill()
-            self.kills += 1
-
-    async def _crowd(self) -> list[Answer]:
-        """Sign up one person after the other, each twice under one key and once under another, at the same time."""
-        answers: list[Answer] = []
-        while self.kills < KILLS:
-            person = self.scene.person()
-            intents = (person, person, self.scene.again(person))
-            answers += zip(intents, await asyncio.gather(*map(self._answer, intents)), strict=True)
-        return answers
-
-    async def _answer(self, person: Person) -> httpx.Response:
-        """Ask, anywhere, until there is an answer that is not to come back later."""
-        while True:
-            async with caller(self.dice.choice(self.servers).url) as client:
-                try:
-                    answer = await self.scene.ask(client, person)
-                except httpx.TransportError:
-                    self.broken += 1
-                    continue
-            if "Retry-After" not in answer.headers:
-                return answer
-
-
 @pytest.mark.timeout(SCALE.pick(120, 900))
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize(
@@ -107,16 +47,8 @@ async def test_servers_killed_under_load(stage: Stage, provider: Variant | None,
     """For each email one account, of one key, and the password of its success signs in; 409 for the other key."""
     async with stage.scene(provider) as scene:
         scene.variables |= BUSY
-        storm = Storm(scene, random.Random(seed))  # noqa: S311 - it draws moments, no secrets
+        storm = Storm(scene, random.Random(seed), SERVERS, CROWDS, KILLS)  # noqa: S311 - it draws moments, no secrets
         answers = await storm.rage()
         assert storm.broken > 0
         scene.variables["SEMEL_UPKEEP"] = "false"
-        rested = await scene.rest()
-        won = {person: answer.json()["user_id"] for person, answer in answers if answer.is_success}
-        assert {answer.status_code for _, answer in answers} == {201, 409}
-        assert {one.email: one.id for one in rested.all(Account)} == {person.email: won[person] for person in won}
-        assert len(won) == len({person.email for person, _ in answers})
-        client = await scene.server()
-        for person, account_id in won.items():
-            assert (await scene.sign_in(client, person))["account"]["id"] == account_id
-        assert at_rest(await scene.look(), scene.told) == []
+        await one_account_each(scene, answers)

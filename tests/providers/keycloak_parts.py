@@ -1,0 +1,86 @@
+"""The adapter at a real realm."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import httpx
+from msgspec.structs import replace
+from typing_extensions import override
+
+from semel.ports import NewIdentity
+from semel.providers.keycloak import KeycloakProvider, open_keycloak
+from semel.providers.keycloak_options import KeycloakOptions
+from semel.system import SystemClock, SystemIds
+from semel.testing.provider_contract import ProviderBench
+from tests.keycloak import Keycloak
+from tests.keycloak_realms import CLIENT, SECRET
+
+__all__ = ["PROOF_KEY", "Realm", "UsernamesBench", "bench", "opened"]
+
+PROOF_KEY: Final = b"the key of proofs of the tests"
+
+
+class UsernamesBench(ProviderBench):
+    """People with usernames of their own."""
+
+    @override
+    def identity(self) -> NewIdentity:
+        new = super().identity()
+        return replace(new, username=f"u{new.id[-12:]}{new.id[:8]}")
+
+
+def bench(provider: KeycloakProvider, *, own_usernames: bool) -> ProviderBench:
+    """Return a bench whose ids do not repeat."""
+    if own_usernames:
+        return UsernamesBench(provider, SystemIds(), one_for_an_id=False)
+    return ProviderBench(provider, SystemIds())
+
+
+@asynccontextmanager
+async def opened(options: KeycloakOptions, key: bytes = PROOF_KEY) -> AsyncIterator[KeycloakProvider]:
+    provider = await open_keycloak(options, key, SystemClock())
+    try:
+        yield provider
+    finally:
+        await provider.close()
+
+
+class Realm:
+    """A realm as its administrator sees it, past the adapter."""
+
+    def __init__(self, keycloak: Keycloak, realm: str = "semel") -> None:
+        self._realm = f"{keycloak.url}/realms/{realm}"
+        self._client = httpx.AsyncClient(base_url=f"{keycloak.url}/admin/realms/{realm}", timeout=60, trust_env=False)
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    async def ask(self, method: str, path: str, **given: Any) -> httpx.Response:  # noqa: ANN401 - as httpx has it
+        """Ask with the right to manage users."""
+        form = {"grant_type": "client_credentials"}
+        said = await self._client.post(
+            f"{self._realm}/protocol/openid-connect/token", data=form, auth=httpx.BasicAuth(*_encoded())
+        )
+        headers = {"Authorization": f"Bearer {said.raise_for_status().json()['access_token']}"}
+        return await self._client.request(method, path, headers=headers, **given)
+
+    async def add(self, **user: object) -> str:
+        """Make a user as somebody else would; return its id."""
+        said = await self.ask("POST", "/users", json={"enabled": True, **user})
+        assert said.status_code == 201, said.text
+        return said.headers["location"].rpartition("/")[2]
+
+    async def user(self, provider_id: str) -> dict[str, Any]:
+        said: dict[str, Any] = (await self.ask("GET", f"/users/{provider_id}")).raise_for_status().json()
+        return said
+
+    async def sessions(self, provider_id: str) -> int:
+        """Count somebody's sessions."""
+        return len((await self.ask("GET", f"/users/{provider_id}/sessions")).raise_for_status().json())
+
+
+def _encoded() -> tuple[str, str]:
+    return CLIENT, str(httpx.QueryParams({"": SECRET})).removeprefix("=")

@@ -35,7 +35,7 @@ test-full: export SEMEL_TEST_SCALE = full
 test-full: export PYTEST_TIMEOUT = 900
 test-full: test ## run every test with the large counts
 
-test-provider: setup ## run the provider contract on a provider of yours (docs/how-to/supabase.md)
+test-provider: setup ## run the provider contract on a provider of yours (docs/how-to/supabase.md, docs/how-to/keycloak.md)
 	@$(BIN)/python -m pytest --quiet tests/providers/yours.py
 
 check: setup ## lint, format, types, layers

@@ -17,10 +17,15 @@ from semel.system import SystemClock, SystemIds
 from semel.testing.provider_contract import ProviderBench
 from tests.keycloak import Keycloak
 from tests.keycloak_realms import CLIENT, SECRET
+from tests.providers.web import Answering, Asked, Reply
 
-__all__ = ["PROOF_KEY", "Realm", "UsernamesBench", "bench", "opened"]
+__all__ = ["PROOF_KEY", "Realm", "UsernamesBench", "bench", "forwarding", "opened"]
 
 PROOF_KEY: Final = b"the key of proofs of the tests"
+
+
+_HOP: Final = frozenset({"connection", "content-length", "accept-encoding"})
+_PASSED: Final = ("content-type", "location", "cache-control")
 
 
 class UsernamesBench(ProviderBench):
@@ -46,6 +51,20 @@ async def opened(options: KeycloakOptions, key: bytes = PROOF_KEY) -> AsyncItera
         yield provider
     finally:
         await provider.close()
+
+
+@asynccontextmanager
+async def forwarding(url: str) -> AsyncIterator[Answering]:
+    """Yield what passes a request on to the server, as a proxy in front of it that keeps the host's name."""
+    async with httpx.AsyncClient(base_url=url, timeout=60, trust_env=False) as client:
+
+        async def forward(asked: Asked) -> Reply:
+            headers = {name: text for name, text in asked.headers.items() if name not in _HOP}
+            said = await client.request(asked.method, asked.target, content=asked.content, headers=headers)
+            passed = {name: said.headers[name] for name in _PASSED if name in said.headers}
+            return Reply(said.status_code, said.text or None, passed)
+
+        yield forward
 
 
 class Realm:

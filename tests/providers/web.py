@@ -17,13 +17,16 @@ _CHUNK = 65_536
 
 @dataclass(frozen=True)
 class Asked:
-    """A request as it arrived. ``body`` is decoded; ``None`` where there was none."""
+    """A request as it arrived. ``body`` is decoded; ``None`` where there was none, or it is no JSON."""
 
     method: str
     path: str
     query: Mapping[str, str]
     headers: Mapping[str, str]
     body: Any
+    target: str = ""
+    content: bytes = b""
+    """Target and body as they came."""
 
 
 @dataclass(frozen=True)
@@ -121,8 +124,9 @@ async def _read(connection: h11.Connection, reader: asyncio.StreamReader) -> Ask
 def _asked(head: h11.Request, body: bytes) -> Asked:
     target = urlsplit(head.target.decode())
     headers = {name.decode(): value.decode() for name, value in head.headers}
-    said = msgspec.json.decode(body) if body else None
-    return Asked(head.method.decode(), target.path, dict(parse_qsl(target.query)), headers, said)
+    said = msgspec.json.decode(body) if body and "json" in headers.get("content-type", "") else None
+    query = dict(parse_qsl(target.query))
+    return Asked(head.method.decode(), target.path, query, headers, said, head.target.decode(), body)
 
 
 def _write(connection: h11.Connection, writer: asyncio.StreamWriter, reply: Reply) -> None:

@@ -6,6 +6,7 @@ A proxy that makes up some answers stands before the real server.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,9 +14,10 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from semel.model import Secret
-from semel.ports import Absent, Done, Exists, Found, NewIdentity, SignedIn, Unknown, Verified
+from semel.ports import Absent, Done, Exists, Found, NewIdentity, Rejected, SignedIn, Unknown, Verified
 from semel.providers.keycloak import KeycloakProvider
 from semel.system import SystemIds
 from semel.testing import VirtualClock
@@ -282,3 +284,32 @@ async def test_nothing_secret_shows(keycloak: Keycloak, caplog: pytest.LogCaptur
     assert "HTTP Request" in said
     assert not [secret for secret in (SECRET, PASSWORD, "never-to-be-seen", *tokens) if secret in said]
     assert not [record for record in caplog.records if record.name == "httpx" and str(ada.email) in record.getMessage()]
+
+
+async def test_no_search_is_for_a_part_or_for_nothing(keycloak: Keycloak) -> None:
+    """One that is empty lists everybody, and a NUL is an outage over PostgreSQL: neither is ever asked."""
+    async with through(keycloak, honest) as (provider, server):
+        ada = person()
+        for email in (ada.email or "", "", "\0"):
+            await provider.find_by_email(email)
+        for name in (ada.id, "", "nobody"):
+            await provider.find(name)
+        assert isinstance(await provider.create(replace(ada, email="ada\0@example.org")), Rejected)
+        assert isinstance(await provider.update(ada.id, email="ada\0@example.org"), Rejected)
+    searches = [asked.query for asked in server.asked if asked.path.endswith("/users")]
+    assert [query.get("exact") for query in searches] == ["true", "true"]
+    assert [query.get("email") or query.get("username") for query in searches] == [ada.email, ada.id]
+    assert "\\u0000" not in str([asked.content for asked in server.asked])
+
+
+async def test_who_is_listed_is_compared(keycloak: Keycloak) -> None:
+    """Though a proxy should drop what makes a search exact: then the server lists whoever has it as a part."""
+
+    async def answering(asked: Asked, forward: Answering) -> Reply | None:
+        return await forward(dataclasses.replace(asked, target=asked.target.replace("&exact=true", "")))
+
+    async with through(keycloak, answering) as (provider, _):
+        ada = person()
+        assert isinstance(await provider.create(ada), Done)
+        assert await provider.find_by_email((ada.email or "")[1:]) == Absent()
+        assert isinstance(await provider.find_by_email(ada.email or ""), Found)

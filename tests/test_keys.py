@@ -196,7 +196,7 @@ async def test_one_of_many_servers_rotates(servers: Servers) -> None:
         assert await servers.rotate(started) == 1
         assert len({keys.signing.current.kid for keys in started}) == 1
         assert f"signing/{number}" in servers.records()
-    assert len(servers.records()) == 5
+    assert len(servers.records()) == 6
 
 
 @pytest.mark.parametrize("fault", [Fault.LOSE, Fault.DROP, Fault.LATE])

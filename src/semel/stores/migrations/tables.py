@@ -17,6 +17,7 @@ from semel.stores.schema import quoted
 __all__ = [
     "add_column",
     "boolean",
+    "comment_column",
     "create_refuse",
     "create_table",
     "due_index",
@@ -105,6 +106,12 @@ def create_table(table: str, comment: str, *items: SchemaItem) -> None:
 def add_column(table: str, column: sa.Column[Any]) -> None:
     """Add a column that may be null to a table of ours."""
     op.add_column(_named(table), column, schema=_schema())
+
+
+def comment_column(table: str, column: str, comment: str) -> None:
+    """Say something else of a column, where columns are commented (not on SQLite)."""
+    if _schema():
+        op.alter_column(_named(table), column, comment=comment, schema=_schema())
 
 
 def index(table: str, column: str) -> None:

@@ -41,11 +41,7 @@ def _identities() -> None:
         text("id", "The id that we chose, the same as its account's."),
         text("state", "held by a registration, owned by an account, or condemned to be removed."),
         text("provider_id", "The identity provider's own id, where it differs and is known.", nullable=True),
-        text(
-            "registration",
-            "The id of the registration that holds it, or condemned another's; else null.",
-            nullable=True,
-        ),
+        text("registration", "The id of the registration that holds it; null unless held.", nullable=True),
         text("credential", "The password hash, with the embedded provider only.", nullable=True),
         moment("condemned_at", "While condemned: since when.", nullable=True),
         moment(

@@ -84,23 +84,57 @@ class PostgresServer:
             await connection.close()
 
 
+class PostgresCluster:
+    """A private cluster in a directory, which may be stopped as one pleases and started again. ``server`` is it."""
+
+    def __init__(self, directory: Path) -> None:
+        programs = _postgres_programs()
+        password, port = secrets.token_hex(16), free_port()
+        _initialise(programs, directory, password)
+        command = [str(programs / "postgres"), "-D", str(directory / "data"), "-k", str(directory), "-p", str(port)]
+        for name, value in POSTGRES_SETTINGS.items():
+            command += ["-c", f"{name}={value}"]
+        self._command = _owned(command)
+        self._log = directory / "log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self.server = PostgresServer(f"postgresql://{ROLE}:{password}@127.0.0.1:{port}/postgres", self._log)
+
+    def launch(self) -> None:
+        """Start it, from the thread that it is to end with."""
+        self._process = _launched(self._command, self._log, signal.SIGINT)
+
+    def wait(self) -> None:
+        """Return once it answers."""
+        assert self._process is not None
+        _wait_for_answer(self._process, _greeting(self.server.url), self._log)
+
+    def stop(self, how: signal.Signals = signal.SIGINT) -> None:
+        """Shut it down: ``SIGINT`` is fast, ``SIGQUIT`` immediate, as after a crash."""
+        assert self._process is not None
+        _stop(self._process, how)
+
+
+@contextmanager
+def postgres_cluster() -> Iterator[PostgresCluster]:
+    """Start a private cluster, and stop it afterwards."""
+    with _directory("semel-postgres-") as directory:
+        cluster = PostgresCluster(directory)
+        cluster.launch()
+        try:
+            cluster.wait()
+            yield cluster
+        finally:
+            cluster.stop()
+
+
 @contextmanager
 def postgres_server() -> Iterator[PostgresServer]:
     """Yield the server of ``SEMEL_TEST_POSTGRES_URL``, or start a private one and stop it afterwards."""
     if url := os.environ.get("SEMEL_TEST_POSTGRES_URL"):
         yield PostgresServer(url)
         return
-    programs = _postgres_programs()
-    with _directory("semel-postgres-") as directory:
-        password, port = secrets.token_hex(16), free_port()
-        _initialise(programs, directory, password)
-        log = directory / "log"
-        command = [str(programs / "postgres"), "-D", str(directory / "data"), "-k", str(directory), "-p", str(port)]
-        for name, value in POSTGRES_SETTINGS.items():
-            command += ["-c", f"{name}={value}"]
-        url = f"postgresql://{ROLE}:{password}@127.0.0.1:{port}/postgres"
-        with running(_owned(command), log, _greeting(url), stop=signal.SIGINT):
-            yield PostgresServer(url, log)
+    with postgres_cluster() as cluster:
+        yield cluster.server
 
 
 @contextmanager
@@ -191,20 +225,31 @@ def running(
     variables: Mapping[str, str] | None = None,
 ) -> Iterator[None]:
     """Run a server from when it answers until the block ends, and not beyond the thread that called this."""
-    bound = ["setpriv", "--pdeathsig", stop.name.removeprefix("SIG"), *command]
-    environment = {**os.environ, **(variables or {})}
-    with log.open("wb") as output:
-        process = subprocess.Popen(bound, cwd=log.parent, stdout=output, stderr=output, env=environment)
+    process = _launched(command, log, stop, variables)
     try:
         _wait_for_answer(process, answers, log)
         yield
     finally:
-        process.send_signal(stop)
-        try:
-            process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        _stop(process, stop)
+
+
+def _launched(
+    command: list[str], log: Path, stop: signal.Signals, variables: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a server that is sent the signal when the thread ends that called this."""
+    bound = ["setpriv", "--pdeathsig", stop.name.removeprefix("SIG"), *command]
+    environment = {**os.environ, **(variables or {})}
+    with log.open("ab") as output:
+        return subprocess.Popen(bound, cwd=log.parent, stdout=output, stderr=output, env=environment)
+
+
+def _stop(process: subprocess.Popen[bytes], how: signal.Signals) -> None:
+    process.send_signal(how)
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _wait_for_answer(process: subprocess.Popen[bytes], answers: Callable[[], bool], log: Path) -> None:

@@ -19,7 +19,7 @@ from semel import Semel
 from semel.config import PREFIX, Settings
 from semel.intents import registration_id
 from semel.model import Identity, Name, Secret
-from semel.ports import Store, Verified
+from semel.ports import RemoteProvider, Store, Verified
 from semel.system import Argon2Hasher, Argon2Options
 from semel.testing import FakeProvider, Fault, Variant, VirtualClock
 from semel.testing.fake_provider import TIMEOUT
@@ -108,6 +108,11 @@ class Scene:
     async def close(self) -> None:
         """End the processes that still run, and close the store."""
         await self._stack.aclose()
+
+    @property
+    def provider(self) -> RemoteProvider | None:
+        """The provider as a judge looks at it: nothing goes wrong on the way."""
+        return self.remote.provider if self.remote else None
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -208,7 +213,7 @@ class Scene:
         return self._store
 
     async def _look(self, store: Store) -> Snapshot:
-        return await take(store, self.remote, self._secrets, self.foreign)
+        return await take(store, self.provider, self._secrets, self.foreign)
 
     async def over(self) -> None:
         """Put the clock forward until every lease is over and every removal due."""
@@ -238,8 +243,8 @@ class Scene:
     async def _tried(self, told: Told, seen: Snapshot) -> Told:
         """Say whether the password that a success was told for is the account's."""
         account_id, password = told.account_id or "", self._passwords[told.account_id or "", told.who]
-        if self.remote is not None:
-            found = await self.remote.provider.verify_password(account_id, told.who, password)
+        if self.provider is not None:
+            found = await self.provider.verify_password(account_id, told.who, password)
             return replace(told, opens=found is Verified.RIGHT)
         digest = next((one.credential for one in seen.all(Identity) if one.id == account_id), None)
         return replace(told, opens=digest is not None and await _HASHER.verify(digest, password))

@@ -6,29 +6,38 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from semel.model import Account, Identity, Registration
-from semel.ports import Found, Store
+from semel.ports import Found, FoundPage, RemoteProvider, Store
 from semel.states import IdentityState, RegistrationState
-from semel.testing.fake_server import FakeProviderServer
 from semel.testing.invariants import Snapshot, records_of
 
-__all__ = ["account", "condemned", "latest", "pending", "take"]
+__all__ = ["account", "condemned", "everybody", "latest", "pending", "take"]
+
+_PAGE = 1000
 
 
 async def take(
-    store: Store, remote: FakeProviderServer | None, secrets: Iterable[str] = (), foreign: Iterable[str] = ()
+    store: Store, provider: RemoteProvider | None, secrets: Iterable[str] = (), foreign: Iterable[str] = ()
 ) -> Snapshot:
     """Read everything."""
     return Snapshot(
         records=await records_of(store),
-        identities=None if remote is None else await _identities(remote),
+        identities=None if provider is None else await everybody(provider),
         foreign=frozenset(foreign),
         secrets=tuple(secrets),
     )
 
 
-async def _identities(remote: FakeProviderServer) -> tuple[Found, ...]:
-    found = [await remote.provider.find_by_email(kept.email or "") for kept in remote.provider.state.identities]
-    return tuple(one for one in found if isinstance(one, Found))
+async def everybody(provider: RemoteProvider) -> tuple[Found, ...]:
+    """Return all identities at a provider, which must answer."""
+    found: list[Found] = []
+    cursor: str | None = None
+    while True:
+        page = await provider.page(cursor, _PAGE)
+        assert isinstance(page, FoundPage), page
+        found += page.identities
+        if page.cursor is None:
+            return tuple(found)
+        cursor = page.cursor
 
 
 def pending(snapshot: Snapshot) -> list[Registration]:

@@ -1,9 +1,10 @@
-"""Servers that die under load, and callers who come back until they have an answer for good."""
+"""Servers that are killed at random moments, by their process ids, while many sign up; and callers who come back."""
 
 from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from dataclasses import dataclass, field
 
 import httpx
@@ -24,46 +25,53 @@ class Storm:
 
     scene: Scene
     dice: random.Random
-    size: int
-    """How many servers there are."""
+    strikes: int
+    """How often something is killed."""
     crowds: int
-    until: int
-    """After so many deaths it is over."""
+    number: int = 2
+    """Of servers."""
     pause: float = 0.0
     """The seconds after which a caller comes back."""
     servers: list[Process] = field(default_factory=list)
-    kills: int = 0
+    struck: int = 0
     broken: int = 0
-    refused: int = 0
-    """How often a caller was told to come back."""
+    told: Counter[tuple[int, str | None]] = field(default_factory=Counter)
+    """Every answer, those to come back later as well."""
     finals: asyncio.Queue[None] = field(default_factory=asyncio.Queue)
     """One for each answer for good."""
 
     async def rage(self) -> list[Answer]:
-        """Kill so many servers while crowds sign up, and return all final answers."""
-        self.servers = [await self.scene.victim(None) for _ in range(self.size)]
+        """Strike so many times while crowds sign up, and return all final answers."""
+        self.servers = [await self.scene.victim(None) for _ in range(self.number)]
         async with asyncio.TaskGroup() as group:
-            group.create_task(self.strike())
+            group.create_task(self._strikes())
             crowds = [group.create_task(self._crowd()) for _ in range(self.crowds)]
         for server in self.servers:
             await server.kill()
         return [answer for crowd in crowds for answer in crowd.result()]
 
+    async def _strikes(self) -> None:
+        while self.struck < self.strikes:
+            await self.lull()
+            await self.strike()
+            self.struck += 1
+
+    async def lull(self) -> None:
+        """Let some time pass before the next strike."""
+        await asyncio.sleep(self.dice.uniform(0.05, 0.3))
+
     async def strike(self) -> None:
-        """Kill one server after the other."""
-        while self.kills < self.until:
-            await asyncio.sleep(self.dice.uniform(0.05, 0.3))
-            place = self.dice.randrange(self.size)
-            dying = self.servers[place]
-            # First the new one: a caller always finds somebody who listens.
-            self.servers[place] = await self.scene.victim(None)
-            await dying.kill()
-            self.kills += 1
+        """Kill a server."""
+        place = self.dice.randrange(self.number)
+        dying = self.servers[place]
+        # First the new one: a caller always finds somebody who listens.
+        self.servers[place] = await self.scene.victim(None)
+        await dying.kill()
 
     async def _crowd(self) -> list[Answer]:
         """Sign up one person after the other, each twice under one key and once under another, at the same time."""
         answers: list[Answer] = []
-        while self.kills < self.until:
+        while self.struck < self.strikes:
             person = self.scene.person()
             intents = (person, person, self.scene.again(person))
             answers += zip(intents, await asyncio.gather(*map(self._answer, intents)), strict=True)
@@ -78,10 +86,10 @@ class Storm:
                 except httpx.TransportError:
                     self.broken += 1
                     continue
+            self.told[answer.status_code, answer.json().get("code")] += 1
             if "Retry-After" not in answer.headers:
                 self.finals.put_nowait(None)
                 return answer
-            self.refused += 1
             await asyncio.sleep(self.pause)
 
 

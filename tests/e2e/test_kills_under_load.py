@@ -47,7 +47,8 @@ async def test_servers_killed_under_load(stage: Stage, provider: Variant | None,
     """For each email one account, of one key, and the password of its success signs in; 409 for the other key."""
     async with stage.scene(provider) as scene:
         scene.variables |= BUSY
-        storm = Storm(scene, random.Random(seed), SERVERS, CROWDS, KILLS)  # noqa: S311 - it draws moments, no secrets
+        dice = random.Random(seed)  # noqa: S311 - it draws moments, no secrets
+        storm = Storm(scene, dice, KILLS, CROWDS, SERVERS)
         answers = await storm.rage()
         assert storm.broken > 0
         scene.variables["SEMEL_UPKEEP"] = "false"

@@ -102,7 +102,7 @@ class NetworkScene(Scene):
             password=person.password,
             idempotency_key=person.key.strip('"'),
         )
-        self._note(person, registered.account.id)
+        self.note(person, registered.account.id)
         return registered
 
     async def plant(self, person: Person) -> None:

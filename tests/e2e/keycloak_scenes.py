@@ -44,7 +44,7 @@ class KeycloakScene(Scene):
         self._options = keycloak.options(realm)
 
     @asynccontextmanager
-    async def provider(self, store: Store) -> AsyncIterator[KeycloakProvider]:
+    async def judge(self, store: Store) -> AsyncIterator[KeycloakProvider]:
         """Open the provider as the scene's servers do."""
         keys = await Keys.open(store, SystemClock(), SystemIds())
         provider = KeycloakProvider(self._options, keys.secret(Purpose.PROOF), SystemClock())
@@ -55,7 +55,7 @@ class KeycloakScene(Scene):
 
     @override
     async def _look(self, store: Store) -> Snapshot:
-        async with self.provider(store) as provider:
+        async with self.judge(store) as provider:
             found = await _everybody(provider)
         foreign = frozenset(one.provider_id for one in found if one.identity_id == one.provider_id)
         return Snapshot(
@@ -69,7 +69,7 @@ class KeycloakScene(Scene):
     async def _tried(self, told: Told, seen: Snapshot) -> Told:
         account_id = told.account_id or ""
         password: Secret = self._passwords[account_id, told.who]
-        async with self.provider(await self._opened()) as provider:
+        async with self.judge(await self._opened()) as provider:
             said = await provider.verify_password(account_id, told.who, password)
         return replace(told, opens=said is Verified.RIGHT)
 

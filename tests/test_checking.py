@@ -95,6 +95,18 @@ async def test_an_embedded_identity_is_in_the_store() -> None:
     assert not world.provider.calls
 
 
+async def test_another_email_at_the_provider_is_told() -> None:
+    """Both halves are there, but they disagree: the next step says how to mend it."""
+    world = World(Variant.OWN)
+    await whole(world)
+    account = world.one(Account)
+    assert not (await check_email(world.server("B").engine, NAME)).another_email
+    await world.provider.update(account.id, email="somebody@example.com")
+    found = await check_email(world.server("B").engine, NAME)
+    assert (found.state, found.another_email, found.identity_id) == (EmailState.COMPLETE, True, account.id)
+    assert "another email" in found.next
+
+
 @pytest.mark.parametrize("setting", [nothing, whole])
 async def test_a_provider_that_does_not_answer_is_not_guessed_at(setting: Callable[[World], Awaitable[None]]) -> None:
     """Whether it is asked for the email or for our id."""

@@ -43,6 +43,11 @@ _NEXT = {
     EmailState.REMOVAL_DUE: "Wait for upkeep, or run `semel upkeep --once`. `semel removal list` says when it looks.",
 }
 
+_ANOTHER_EMAIL = (
+    "The identity provider has another email for it, which signs in to this account. Set the email there back, or "
+    "delete the account and let the person sign up anew."
+)
+
 
 class EmailCheck(msgspec.Struct, frozen=True):
     """What was found: the ids of what is there."""
@@ -51,11 +56,13 @@ class EmailCheck(msgspec.Struct, frozen=True):
     account_id: str | None = None
     identity_id: str | None = None
     registration: str | None = None
+    another_email: bool = False
+    """Whether the account's identity has another email at the provider, where somebody changed it."""
 
     @property
     def next(self) -> str:
         """What to do, for people."""
-        return _NEXT[self.state]
+        return _ANOTHER_EMAIL if self.another_email else _NEXT[self.state]
 
 
 async def check_email(engine: Engine, name: Name) -> EmailCheck:
@@ -73,9 +80,17 @@ async def check_email(engine: Engine, name: Name) -> EmailCheck:
     account, identity = await engine.store.get_many([Ref(Account, (account_id,)), Ref(Identity, (account_id,))])
     if account is None:  # it has just been deleted
         return await _unowned(engine, name)
-    there = identity is not None if engine.remote is None else await _there(engine, account_id)
+    if engine.remote is None:
+        return _owned(account_id, registration, there=identity is not None)
+    found = _told(engine, await engine.remote.find(account_id))
+    if isinstance(found, Absent):
+        return _owned(account_id, registration, there=False)
+    return _owned(account_id, registration, there=True, another_email=found.email != name.value)
+
+
+def _owned(account_id: str, registration: str, *, there: bool, another_email: bool = False) -> EmailCheck:
     state = EmailState.COMPLETE if there else EmailState.ACCOUNT_ONLY
-    return EmailCheck(state, account_id, account_id if there else None, registration)
+    return EmailCheck(state, account_id, account_id if there else None, registration, another_email)
 
 
 async def _unowned(engine: Engine, name: Name) -> EmailCheck:
@@ -89,10 +104,6 @@ async def _unowned(engine: Engine, name: Name) -> EmailCheck:
     if record is not None and record.state is IdentityState.HELD:
         return EmailCheck(EmailState.IN_FLIGHT, identity_id=record.id, registration=record.registration)
     return EmailCheck(EmailState.IDENTITY_ONLY, identity_id=found.identity_id)
-
-
-async def _there(engine: Engine, identity_id: str) -> bool:
-    return engine.remote is not None and isinstance(_told(engine, await engine.remote.find(identity_id)), Found)
 
 
 def _told(engine: Engine, said: Found | Absent | Unknown) -> Found | Absent:

@@ -87,11 +87,11 @@ def user_show(email: Annotated[str, typer.Argument(help="In any spelling.")], *,
 
 
 def check(email: Annotated[str, typer.Argument(help="In any spelling.")], *, as_json: AsJson = False) -> None:
-    """Say what there is under an email, at the provider too, and what to do. Exits with 1 unless it is complete."""
+    """Say what there is under an email, at the provider too, and what to do. Exits with 1 unless all is well."""
     found = ask(lambda semel: semel.check(email))
     shown = msgspec.structs.asdict(found) | {"next": found.next}
     (print_json if as_json else print_pairs)(shown)
-    if found.state is not EmailState.COMPLETE:
+    if found.state is not EmailState.COMPLETE or found.another_email:
         raise typer.Exit(Exit.FINDING)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hmac
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -37,6 +38,10 @@ _REFUSED: Final = frozenset(
 )
 
 
+_LATEST: Final = 253_402_300_800_000
+"""The year 10000, in milliseconds since 1970."""
+
+
 class User(msgspec.Struct, frozen=True):
     """A user, and under which username."""
 
@@ -58,6 +63,7 @@ class _User(msgspec.Struct, frozen=True):
     emailVerified: bool = False  # noqa: N815 - Keycloak's name
     enabled: bool = False
     attributes: dict[str, list[str]] = {}
+    createdTimestamp: int | None = None  # noqa: N815 - in milliseconds since 1970
 
 
 class _Session(msgspec.Struct, frozen=True):
@@ -94,7 +100,8 @@ class Proofs:
         ours = len(said) == len(proof) == 1 and self._proves(proof[0], said[0], read.username)
         whose = said[0] if ours else read.id
         email = read.email or None
-        found = Found(read.id, whose, email, email is not None and read.emailVerified, not read.enabled)
+        confirmed = email is not None and read.emailVerified
+        found = Found(read.id, whose, email, confirmed, not read.enabled, _moment(read.createdTimestamp))
         return User(read.username, found)
 
     def users(self, body: object) -> list[User] | None:
@@ -109,6 +116,13 @@ class Proofs:
 
     def _proves(self, proof: str, identity_id: str, username: str) -> bool:
         return hmac.compare_digest(proof.encode(), self._proof(identity_id, username).encode())
+
+
+def _moment(milliseconds: int | None) -> datetime | None:
+    """Return when that was; ``None`` for what is no time, which an import may leave there."""
+    if milliseconds is None or not 0 < milliseconds < _LATEST:
+        return None
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 def opened(body: object) -> Opened | None:

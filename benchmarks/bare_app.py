@@ -41,6 +41,10 @@ class Person(msgspec.Struct):
 _decode = msgspec.json.Decoder(Person).decode
 
 
+def _event(account_id: str, registration: str, now: datetime) -> str:
+    return f"{account_id}/account.created/{registration}/{now:%Y%m%dT%H%M%S.%f}"
+
+
 class Template:
     """The statement of a sign-up, and its values with the places of those that differ from person to person."""
 
@@ -55,7 +59,7 @@ class Template:
         self._marks = (account.id, asked.email, asked.username, registration.id, registration.created_at)
         marked = [(at, mark) for at, value in enumerate(self._values) for mark in self._marks if value == mark]
         self._whole = [(at, self._marks.index(mark)) for at, mark in marked]
-        self._event = self._values.index(f"{account.id}/account.created")
+        self._event = self._values.index(_event(account.id, registration.id, account.created_at))
         names = msgspec.json.encode(account.identifiers).decode()
         self._names = self._values.index(names)
 
@@ -65,7 +69,7 @@ class Template:
         fresh = (account_id, asked.email, asked.username, registration, now)
         for at, which in self._whole:
             values[at] = fresh[which]
-        values[self._event] = f"{account_id}/account.created"
+        values[self._event] = _event(account_id, registration, now)
         values[self._names] = f'[["email","{asked.email}"],["username","{asked.username}"]]'
         return values
 

@@ -276,7 +276,7 @@ async def test_a_person_with_an_own_username_signs_in_by_it_and_by_the_email(key
 
 
 async def test_racing_deletes_are_done(provider: KeycloakProvider) -> None:
-    """To the losers the server answers 500."""
+    """To the losers the server answers 500, or 400."""
     for _ in range(5):
         ada = new(password=None)
         done = await provider.create(ada)

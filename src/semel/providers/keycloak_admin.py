@@ -116,7 +116,7 @@ class AdminUsers:
         return Absent() if answers.gone(answer) else answers.refused(answer, self._http.name)
 
     async def delete(self, provider_id: str, deadline: float) -> Done | Unknown:
-        """Delete a user. Of two deletes at once the server answers 500 to one, so that one is settled by a look."""
+        """Delete a user. Of several at once the server answers some with 500 or 400: those are settled by a look."""
         if _IN_A_PATH.fullmatch(provider_id) is None:
             return Unknown("the identity provider has no user of such an id")
         answer = await self._http.send(Request("DELETE", f"/users/{provider_id}"), deadline)
@@ -124,10 +124,8 @@ class AdminUsers:
             return answer
         if answer.status == HTTPStatus.NO_CONTENT or answers.gone(answer):
             return Done()
-        if answer.status == HTTPStatus.INTERNAL_SERVER_ERROR:
-            left = await self.named(provider_id, deadline)
-            return Done() if isinstance(left, Absent) else self._said(answer)
-        return self._said(answer)
+        left = await self.named(provider_id, deadline)
+        return Done() if isinstance(left, Absent) else self._said(answer)
 
     async def page(self, cursor: str | None, limit: int, deadline: float) -> FoundPage | Unknown:
         """Return the next users by their usernames. A cursor is a number of rows, which shift as users come and go."""

@@ -11,15 +11,17 @@ did it.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from semel.errors import ConfigurationInvalid
 from semel.model import Account
 from semel.stores.schema import ACCOUNT_FOLLOWS, quoted, table_name
+
+if TYPE_CHECKING:  # it needs what only the extra brings
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
 __all__ = ["follow", "followed", "not_followed"]
 

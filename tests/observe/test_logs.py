@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 import structlog
 
-from semel.observe import Metrics, ObservedEvents, configure_logs
+from semel.observe import Metrics, ObservedEvents, configure_logs, observed_provider
+from semel.ports import RemoteProvider, Unknown
+from semel.testing import PROVIDER_OPERATIONS, FakeProvider, Fault, FaultPlan, VirtualClock
 
 CONFLICT = {"door": "signup", "fields": ["email", "username"], "registration": "r"}
 
@@ -35,6 +37,19 @@ def test_an_event_is_a_line_for_machines(lines: io.StringIO) -> None:
     line = json.loads(lines.getvalue())
     assert line.pop("timestamp").endswith("Z")
     assert line == CONFLICT | {"event": "registration.conflict", "level": "info", "request_id": "the request"}
+
+
+async def test_why_an_outcome_is_unknown_is_logged(lines: io.StringIO) -> None:
+    """An operator is told what no caller is."""
+    configure_logs("warning", "json", lines)
+    plan = FaultPlan(PROVIDER_OPERATIONS)
+    watched = observed_provider(FakeProvider(faults=plan), Metrics(), VirtualClock())
+    assert isinstance(watched, RemoteProvider)
+    plan.next("find", Fault.DROP)
+    answer = await watched.find("nobody")
+    assert isinstance(answer, Unknown)
+    (line,) = map(json.loads, lines.getvalue().splitlines())
+    assert (line["event"], line["operation"], line["why"]) == ("provider.unknown", "find", answer.why)
 
 
 def test_an_event_is_a_line_for_people(lines: io.StringIO) -> None:

@@ -1,7 +1,8 @@
-"""Wrappers around ports that add latency metrics and OpenTelemetry spans, and change nothing else."""
+"""Wrappers around ports that add latency metrics, OpenTelemetry spans and log lines, and change nothing else."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
@@ -12,6 +13,7 @@ from prometheus_client import Histogram
 
 from semel.errors import SemelError
 from semel.model import Identity, Key, Record, Secret
+from semel.observe.logs import Log
 from semel.observe.metrics import Cells, Metrics
 from semel.ports import (
     Absent,
@@ -42,13 +44,14 @@ T = TypeVar("T")
 
 
 class _Watch:
-    """Times the calls of one port and opens a span around each."""
+    """Times the calls of one port, opens a span around each, and logs why an outcome is unknown."""
 
     def __init__(self, port: str, histogram: Histogram, clock: Clock) -> None:
         self._port = port
         self._cells = Cells(histogram)
         self._clock = clock
         self._tracer = trace.get_tracer("semel")
+        self._log = Log()
 
     async def __call__(self, operation: str, call: Awaitable[T]) -> T:
         begun = self._clock.monotonic()
@@ -59,6 +62,8 @@ class _Watch:
             try:
                 answer = await call
                 outcome = _outcome(answer)
+                if isinstance(answer, Unknown):
+                    self._log.log(logging.WARNING, f"{self._port}.unknown", {"operation": operation, "why": answer.why})
                 return answer
             except SemelError as error:
                 outcome = type(error).__name__

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from semel.errors import NotFound, StoreInconsistent
+from semel.errors import NotFound, OutcomeUnknown, StoreInconsistent
 from semel.model import Account, Identifier, Identity, OutboxEvent, Registration, SessionFamily
 from semel.states import IdentityState, RegistrationState
 from semel.testing import Fault, Variant
@@ -59,6 +59,32 @@ async def test_its_identifiers_are_free_at_once(variant: Variant | None) -> None
     await world.server().delete(account.id)
     again = await world.server().register(username="ada")
     assert {one.account_id for one in world.records(Identifier)} == {again.account.id}
+
+
+@pytest.mark.parametrize("fault", [Fault.DROP, None])
+async def test_another_life_of_its_id_is_left_alone(fault: Fault | None) -> None:
+    """The account ended meanwhile, and somebody chose its id again: that one was not asked for, doubt or none."""
+    world = World(None)
+    account = (await world.server().register()).account
+    reborn = account.but(created_at=account.created_at + timedelta(seconds=1), version=99)
+    world.network.next("commit", fault)
+    world.network.before("commit", lambda: world.edit(reborn), nth=1 if fault is None else 2)
+    if fault is None:
+        with pytest.raises(NotFound):
+            await world.server().delete(account.id)
+    else:
+        await world.server().delete(account.id)
+    assert world.one(Account) == reborn
+
+
+async def test_a_store_that_goes_away_after_a_doubt_leaves_the_outcome_unknown() -> None:
+    """It is not said that nothing was changed."""
+    world = World(None)
+    account = (await world.server().register()).account
+    world.network.next("commit", Fault.LATE)
+    world.network.before("commit", lambda: world.network.always(Fault.DOWN, "get", "get_many"))
+    with pytest.raises(OutcomeUnknown):
+        await world.server().delete(account.id)
 
 
 @EVERYWHERE

@@ -280,7 +280,7 @@ class Settings(BaseSettings):
     gotrue_issuer: str = ""
     """The issuer (iss) of that API's access tokens; none by default."""
     gotrue_disable_signup: bool = False
-    """Whether that API refuses sign-ups, so that only an administrator makes users."""
+    """Whether that API refuses sign-ups. Semel's own stays open."""
     gotrue_email_enabled: bool = True
     """Whether people sign up and in there by email."""
     gotrue_autoconfirm: bool = True

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from semel.errors import NotFound, OutcomeUnknown, StoreInconsistent
+from datetime import datetime
+
+from semel.errors import NotFound, OutcomeUnknown, StoreInconsistent, StoreUnavailable
 from semel.model import Account, Identifier, Identity, Registration, SessionFamily
 from semel.ports import Found, Ref
 from semel.protocol import commits
@@ -19,25 +21,52 @@ async def delete_account(engine: Engine, account_id: str) -> None:
     From then on its idempotency key answers 410 until retention. Raises ``NotFound``, ``OutcomeUnknown``,
     ``StoreInconsistent`` or another ``StoreError``.
     """
-    embedded, contradictions, doubt = engine.embedded is not None, 0, False
-    for _ in range(engine.options.rounds):
-        try:
-            owned = await _owned(engine, account_id)
-        except NotFound:
-            if not doubt:
-                raise
-            return await _deleted(engine, account_id)
-        if owned is None:
-            contradictions += 1
-            continue
-        writes = commits.account_end(owned, engine.clock.now(), engine.options, embedded=embedded)
-        put = await engine.put(writes)
-        if put.done:
-            return await _deleted(engine, account_id)
-        doubt |= put.outcome is Outcome.UNKNOWN
-    if contradictions == engine.options.rounds:
+    deletion = _Deletion(engine, account_id)
+    try:
+        for _ in range(engine.options.rounds):
+            if await deletion.tried():
+                return await _deleted(engine, account_id)
+    except StoreUnavailable as error:
+        if deletion.doubt:  # "nothing was changed" would not be true
+            raise OutcomeUnknown(retry_after=engine.options.wait) from error
+        raise
+    if deletion.contradictions == engine.options.rounds:
         raise StoreInconsistent("The account has no identity of its own")
     raise OutcomeUnknown(retry_after=engine.options.wait)
+
+
+class _Deletion:
+    """The deletion of one account in one life: an id that was freed may be chosen again."""
+
+    def __init__(self, engine: Engine, account_id: str) -> None:
+        self._engine = engine
+        self._account_id = account_id
+        self._life: tuple[str, datetime] | None = None
+        self.contradictions = 0
+        self.doubt = False
+
+    async def tried(self) -> bool:
+        """Whether it is done. Raises ``NotFound`` where there is no such account, and a commit of ours is not why."""
+        engine = self._engine
+        try:
+            owned = await _owned(engine, self._account_id)
+        except NotFound:
+            if self.doubt:
+                return True
+            raise
+        if owned is None:
+            self.contradictions += 1
+            return False
+        life = (owned.account.registration, owned.account.created_at)
+        self._life = self._life or life
+        if life != self._life:
+            if self.doubt:
+                return True
+            raise NotFound
+        embedded = engine.embedded is not None
+        put = await engine.put(commits.account_end(owned, engine.clock.now(), engine.options, embedded=embedded))
+        self.doubt |= put.outcome is Outcome.UNKNOWN
+        return put.done
 
 
 async def _deleted(engine: Engine, account_id: str) -> None:

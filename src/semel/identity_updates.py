@@ -27,6 +27,8 @@ _TAKEN = FieldError("email", "already_registered", "Email is already registered"
 class Change(msgspec.Struct, frozen=True, kw_only=True):
     """What to change; whatever is not given stays as it is."""
 
+    allowed: Callable[[Account], None] | None = None
+    """Raises where the account, as it is at a try, may not be changed so: what was seen before may be over by now."""
     email: Canonical | None = None
     password: Secret | None = None
     keeps: Collection[str] = ()
@@ -93,6 +95,8 @@ class _Update:
         found = await person(self._engine, self._account_id)
         if found is None:
             raise NotFound
+        if self._change.allowed is not None:
+            self._change.allowed(found.account)
         account, identity = self._changed_account(found.account), self._changed_identity(found.identity)
         writes = await self._moving_email(found.account)
         if writes is None:
@@ -154,7 +158,8 @@ class _Update:
             registration=account.registration,
             canonical_version=canonical.VERSION,
         )
-        return [Insert(mine), *([Delete(before)] if before is not None else [])]
+        gives_up = isinstance(before, Identifier) and before.account_id == account.id
+        return [Insert(mine), *([Delete(before)] if before is not None and gives_up else [])]
 
     async def _refuse(self, account: Account, patience: Patience) -> None:
         """Say that the email is taken; but after a doubt only once no commit of ours can land any more."""

@@ -167,8 +167,8 @@ class SessionKeeper:
             raise InvalidToken
         return renewed.account, self._tokens(renewed)
 
-    async def renew(self, token: Secret) -> Session | Ended:
-        """Exchange a refresh token, or say why not.
+    async def renew(self, token: Secret, check: Callable[[Person], None] | None = None) -> Session | Ended:
+        """Exchange a refresh token, or say why not. ``check`` may raise why not, too; then it is not spent.
 
         One that was spent within the reuse interval buys a sibling. One that was spent earlier ends the whole session:
         somebody else may have it. Raises ``OutcomeUnknown`` or a ``StoreError``.
@@ -184,6 +184,7 @@ class SessionKeeper:
                     self._engine.events.emit("session.refused", {"reason": "ended"})
                     return live
                 family, account = live
+                await self._check(account, check)
                 now, secret = self._engine.clock.now(), self._engine.ids.secret()
                 leaves = rotated(leaves_of(family), ticket.hash, hash_of(secret), now, self._options.reuse_interval)
                 writes = (
@@ -300,6 +301,11 @@ class SessionKeeper:
         if not person.account.lets_in(self._engine.clock.now()):
             self._failed(AccountInactive.code, person)
             raise AccountInactive
+
+    async def _check(self, account: Account, check: Callable[[Person], None] | None) -> None:
+        identity = None if check is None else await self._engine.store.get(Identity, account.key)
+        if check is not None and identity is not None:
+            check(Person(account, identity))
 
     async def _live(self, family_id: str) -> tuple[SessionFamily, Account] | Ended:
         """Return the family and its account, or how the session has ended."""

@@ -53,6 +53,7 @@ SAY_NOTHING: dict[str, Reply | None] = {
     "redirect": Reply(307, None, {"location": "/elsewhere"}),
     "page that is well": Reply(200, _PAGE, _HTML),
     "page that is not found": Reply(404, _PAGE, _HTML),
+    "an error of the database": Reply(400, {"errorMessage": "Could not create user"}),
     "no such path": Reply(404, {"error": "Unable to find matching target resource method"}),
     "no such realm": Reply(404, {"error": "Realm not found."}),
     "forbidden": Reply(403, {"error": "HTTP 403 Forbidden"}),

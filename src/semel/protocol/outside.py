@@ -80,8 +80,7 @@ class Outside:
                     return await self._complete(done.provider_id, ours=True)
                 case Rejected() as no:
                     fields = (FieldError(no.field, "provider_refused", no.message),) if no.field else ()
-                    before = IdentityOutcome.REMOVAL_DUE if self._resumed else None
-                    await self._fail(ProviderRefused(no.message, fields, identity=before))
+                    await self._fail(ProviderRefused(no.message, fields, identity=self._before))
                     return None
                 case Unknown() as unknown:
                     raise await self._unknown(unknown)
@@ -91,9 +90,14 @@ class Outside:
             if whose is _Whose.OURS:
                 return await self._complete(provider_id, ours=False)
             if whose is _Whose.SOMEBODYS:
-                await self._fail(IdentityAlreadyExists(errors=(_EMAIL_TAKEN,)))
+                await self._fail(IdentityAlreadyExists(errors=(_EMAIL_TAKEN,), identity=self._before))
                 return None
         raise await self._unknown(Unknown("the provider contradicts itself"))
+
+    @property
+    def _before(self) -> IdentityOutcome | None:
+        """What is to be said of the identity where this attempt made none: an earlier one may have."""
+        return IdentityOutcome.REMOVAL_DUE if self._resumed else None
 
     def _identity(self) -> NewIdentity:
         ask, account_id = self._ask, self.held.registration.account_id
@@ -208,18 +212,24 @@ class Outside:
         return spared
 
     async def _remove(self, record: Identity, other: Found) -> _Whose:
-        """Delete a condemned identity that is in the way, as upkeep does: first its record says so."""
-        engine = self._engine
+        """Delete a condemned identity that is in the way, as upkeep does: first its record says so.
+
+        What was planted is looked at before that as well: whoever tries in vain must not keep its record any longer.
+        """
+        engine, is_planted = self._engine, commits.is_planted(record)
+        spared = await self._spared(other) if is_planted else None
+        if spared is not None:
+            return spared
         watched = commits.watched_on(record, engine.clock.now(), engine.options)
         if not (await engine.put([Replace(watched)])).done:
             return _Whose.OPEN
-        spared = await self._spared(other) if commits.is_planted(record) else None
+        spared = await self._spared(other) if is_planted else None
         return await self._delete(other) if spared is None else spared
 
     async def _spared(self, other: Found) -> _Whose | None:
         """Look again at what somebody planted, now that it is condemned; ``None`` if it is as it was.
 
-        Else what it is by now: confirmed, and so somebody's, or no longer in the way.
+        Else what it is by now: confirmed or kept from signing in, and so somebody's, or no longer in the way.
         """
         await self._lease_for_a_call()
         again = await self._remote.find_by_email(other.email or "")
@@ -227,7 +237,7 @@ class Outside:
             raise await self._unknown(again)
         if isinstance(again, Absent) or again.provider_id != other.provider_id:
             return _Whose.OPEN
-        return _Whose.SOMEBODYS if again.confirmed else None
+        return _Whose.SOMEBODYS if again.confirmed or again.disabled else None
 
     async def _delete(self, other: Found) -> _Whose:
         await self._lease_for_a_call()

@@ -33,6 +33,8 @@ _FIELDS: Final[Mapping[str, str]] = {
     "username": "username",
 }
 """Fields as the realm's user profile names them, and as callers know them."""
+_OF_THE_DATABASE: Final = "Could not "
+"""How a 400 begins that stands for an error of the database, the commit's own among them."""
 _REFUSED: Final = frozenset(
     {HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNSUPPORTED_MEDIA_TYPE}
 )
@@ -147,6 +149,8 @@ def refused(answer: Answer, who: str) -> Exists | Rejected | Unknown:
     if answer.status == HTTPStatus.CONFLICT:
         return Exists()
     if answer.status not in _REFUSED or answer.code is None:
+        return unknown(answer, who)
+    if answer.code.startswith(_OF_THE_DATABASE):
         return unknown(answer, who)
     field = next(_named(answer.body), None)
     if field is None and "assword" in answer.code:

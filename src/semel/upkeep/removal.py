@@ -38,11 +38,11 @@ async def remove(engine: Engine, record: Record) -> bool:
 
 
 def _spares(identity: Identity, said: Found | Absent | Unknown) -> bool:
-    """Tell whether what somebody planted was confirmed meanwhile, and so must stay.
+    """Tell whether what somebody planted was confirmed meanwhile, or kept from signing in, and so must stay.
 
     Its record stays as long as any removal's, since whoever condemned it may have sent a delete that still lands.
     """
-    return commits.is_planted(identity) and isinstance(said, Found) and said.confirmed
+    return commits.is_planted(identity) and isinstance(said, Found) and (said.confirmed or said.disabled)
 
 
 async def _look(engine: Engine, identity: Identity) -> Found | Absent | Unknown:

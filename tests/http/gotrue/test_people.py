@@ -1,11 +1,30 @@
 """Sign-up, sign-in, refresh, the user and sign-out by Supabase's API."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
+from semel.model import Identity
+from semel.ports import Write
+from semel.stores.memory import MemoryStore
 from tests.http.gotrue.conftest import KEYS, PASSWORD, Api, refusal, serving
+
+
+class Overtaken(MemoryStore):
+    """Lets somebody act once, between the first reading of who changes a password and the change."""
+
+    overtake: Callable[[], Awaitable[None]] | None = None
+
+    @override
+    async def commit(self, writes: Sequence[Write], token: int) -> None:
+        if self.overtake is not None and any(isinstance(one.record, Identity) for one in writes):
+            overtake, self.overtake = self.overtake, None
+            await overtake()
+        await super().commit(writes, token)
+
 
 ADA = "ada@example.org"
 
@@ -141,6 +160,33 @@ async def test_where_emails_are_to_be_confirmed_nobody_signs_in_before() -> None
         assert (await api.sign_in(ADA)).status_code == 200
         made_up = (await api.sign_up(ADA)).json()
         assert (made_up["id"] == made["id"], made_up["identities"], made_up["role"]) == (False, [], "")
+
+
+async def test_a_session_of_the_other_door_lets_in_nobody_who_is_not_confirmed() -> None:
+    """Semel's own sign-in asks for no confirmation; its refresh token buys nothing here before there is one."""
+    async with serving(gotrue_autoconfirm=False) as api:
+        made = (await api.sign_up(ADA)).json()
+        own = await api.client.post("/api/auth/login", json={"email": ADA, "password": PASSWORD})
+        refresh_token = own.json()["refresh_token"]
+        assert refusal(await api.refresh(refresh_token)) == (400, "email_not_confirmed")
+        await api.admin("PUT", f"/users/{made['id']}", json={"email_confirm": True})
+        assert (await api.refresh(refresh_token)).status_code == 200
+
+
+async def test_a_session_that_ends_meanwhile_changes_nothing() -> None:
+    """The new password's hash takes its time; who was signed out in it must not set the password any more."""
+    store = Overtaken()
+    async with serving(store) as api:
+        thief, owner = (await api.sign_up(ADA)).json(), (await api.sign_in(ADA)).json()
+
+        async def overtake() -> None:
+            await api.ask("POST", "/logout", owner["access_token"], params={"scope": "others"})
+
+        store.overtake = overtake
+        changed = await api.ask("PUT", "/user", thief["access_token"], json={"password": "Battery-staple-8"})
+        assert refusal(changed) == (403, "session_not_found")
+        assert (await api.sign_in(ADA)).status_code == 200
+        assert (await api.ask("GET", "/user", owner["access_token"])).status_code == 200
 
 
 async def test_what_is_switched_off_is_said(api: Api) -> None:

@@ -185,7 +185,9 @@ def _change(call: AuthCall, given: _User, now: datetime) -> Change:
         ban = None if seconds is None else now + timedelta(seconds=seconds)
 
     def details(before: Details) -> Details:
-        app_metadata = _app_metadata(call, before.app_metadata, given.app_metadata or {})
+        app_metadata = before.app_metadata
+        if given.app_metadata:
+            app_metadata = _app_metadata(call, app_metadata, given.app_metadata)
         after = msgspec.structs.replace(
             before, role=given.role or before.role, aud=given.aud or before.aud, app_metadata=app_metadata
         )

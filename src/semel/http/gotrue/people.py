@@ -19,7 +19,7 @@ from semel.http.gotrue.users import ROLE, confirmed_at, session_body, user_body
 from semel.http.idempotency import idempotency_key
 from semel.identity_updates import Change, update_identity
 from semel.intents import Intent
-from semel.model import Identifier, Secret
+from semel.model import Account, Identifier, Secret
 from semel.ports import Verified
 from semel.protocol.replay import verify
 from semel.sessions import Ended, Person, Session
@@ -201,7 +201,7 @@ async def _by_refresh_token(call: AuthCall) -> Response:
     given = body.refresh_token
     if given is None or not 0 < len(given.reveal()) <= _REFRESH_LONGEST:
         raise invalid("Refresh token is not valid")
-    renewed = await call.sessions.renew(given)
+    renewed = await call.sessions.renew(given, _confirmed(call))
     if isinstance(renewed, Ended):
         raise AuthError(HTTPStatus.BAD_REQUEST, *_NOT_RENEWED[renewed])
     return reply(await _session(call, renewed))
@@ -259,6 +259,7 @@ async def update_me(call: AuthCall) -> Response:
     if body.password is not None:
         await _check_new_password(call, caller, body.password)
     change = Change(
+        allowed=_still(call, caller),
         password=body.password,
         keeps=() if caller.session is None else (caller.session,),
         attributes=body.data or {},
@@ -269,6 +270,20 @@ async def update_me(call: AuthCall) -> Response:
     except NotFound:
         message = "User from sub claim in JWT does not exist"
         raise AuthError(HTTPStatus.FORBIDDEN, "user_not_found", message) from None
+
+
+def _still(call: AuthCall, caller: Caller) -> Callable[[Account], None]:
+    """Return the check that the caller may still change it: a hash takes its time, and others act meanwhile."""
+
+    def check(account: Account) -> None:
+        if not account.lets_in(call.parts.engine.clock.now()):
+            raise banned(HTTPStatus.FORBIDDEN)
+        reborn = (account.registration, account.created_at) != (caller.account.registration, caller.account.created_at)
+        if reborn or (caller.session is not None and caller.session not in account.sessions):
+            message = "Session from session_id claim in JWT does not exist"
+            raise AuthError(HTTPStatus.FORBIDDEN, "session_not_found", message)
+
+    return check
 
 
 async def _check_new_email(call: AuthCall, caller: Caller, given: str | None) -> None:

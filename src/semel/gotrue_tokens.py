@@ -6,6 +6,7 @@ the secret's signature is taken either way, since the keys of the service and of
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -92,9 +93,11 @@ class GoTrueTokens:
         except (JoseError, ValueError, TypeError):
             raise _malformed("its parts could not be decoded") from None
         said = self._verified(raw, await self._key(header))
-        expires = said.get("exp")
-        if isinstance(expires, int | float) and expires <= now.timestamp():
+        expires, begins = _moment(said, "exp"), _moment(said, "nbf")
+        if expires is not None and expires <= now.timestamp():
             raise _refused("token has invalid claims: token is expired")
+        if begins is not None and begins > now.timestamp():
+            raise _refused("token has invalid claims: token is not valid yet")
         return said
 
     async def _key(self, header: object) -> tuple[OctKey | KeySet, str]:
@@ -117,12 +120,22 @@ class GoTrueTokens:
             said = jwt.decode(raw, verifies, [algorithm]).claims
         except BadSignatureError:
             raise _refused("token signature is invalid: signature is invalid") from None
-        except (JoseError, ValueError, TypeError):  # the cause may quote the token
+        except (JoseError, ValueError, TypeError, RecursionError):  # the cause may quote the token
             raise _malformed("its parts could not be decoded") from None
         if algorithm == ALGORITHM and "session_id" not in said:
             # Semel's own access tokens bear the same keys' signature, and name their session otherwise.
             raise _refused("token has invalid claims: it is none of this API")
         return {**said}
+
+
+def _moment(said: Mapping[str, Any], claim: str) -> float | None:
+    """Return when a claim says, ``None`` where it is not there. Raises ``InvalidToken`` for what is no number."""
+    given = said.get(claim)
+    if given is None and claim not in said:
+        return None
+    if isinstance(given, bool) or not isinstance(given, int | float) or not math.isfinite(given):
+        raise _malformed(f"{claim} is no number")
+    return given
 
 
 def shared_key_tokens(secret: Secret, now: datetime) -> dict[str, str]:

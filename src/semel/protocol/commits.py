@@ -195,11 +195,15 @@ def account_of(registration: Registration, names: Sequence[Name], profile: Profi
     )
 
 
+def life(account: Account) -> str:
+    """Return what tells an account from another of the same id: one that was freed may be chosen again."""
+    return f"{account.registration}/{account.created_at:%Y%m%dT%H%M%S.%f}"
+
+
 def event(kind: str, account: Account, now: datetime, options: Options) -> Insert:
     """Return the outbox's record of what happens once in an account's life: its id makes a second one impossible."""
     kept = now + timedelta(seconds=options.events_kept)
-    life = f"{account.registration}/{account.created_at:%Y%m%dT%H%M%S.%f}"  # a freed id may be chosen again
-    name = f"{account.id}/{kind}/{life}"
+    name = f"{account.id}/{kind}/{life(account)}"
     return Insert(OutboxEvent(id=name, kind=kind, account_id=account.id, created_at=now, due_at=kept))
 
 

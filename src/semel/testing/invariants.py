@@ -25,6 +25,7 @@ from semel.model import (
     SessionFamily,
 )
 from semel.ports import Found, Store
+from semel.protocol.commits import life
 from semel.states import IdentityState, RegistrationState, allowed
 from semel.stores.memory import Table
 
@@ -125,7 +126,8 @@ def _whole(snapshot: Snapshot) -> Iterator[str]:
     records = {one.id for one in snapshot.all(Identity) if one.state is IdentityState.OWNED}
     yield from (f"W: account and identity's record do not agree: {one}" for one in sorted(records ^ set(accounts)))
     for one in snapshot.all(Registration):
-        if (one.state is RegistrationState.COMPLETED) is not (one.account_id in accounts):
+        made = one.account_id in accounts and accounts[one.account_id].registration == one.id
+        if (one.state is RegistrationState.COMPLETED) is not made:
             yield f"W: a registration is {one.state}, and its account does not agree: {one.account_id}"
     if snapshot.identities is not None:
         yield from _whole_outside(snapshot, snapshot.identities, accounts)
@@ -166,14 +168,21 @@ def _left_behind(snapshot: Snapshot) -> Iterator[str]:
 
 
 def _events(snapshot: Snapshot) -> Iterator[str]:
-    events = Counter((one.account_id, one.kind) for one in snapshot.all(OutboxEvent))
-    yield from (f"E: {kind} was told {times} times of {one}" for (one, kind), times in events.items() if times > 1)
-    accounts = {one.id for one in snapshot.all(Account)}
-    created = {one for one, kind in events if kind == "account.created"}
-    deleted = {one for one, kind in events if kind == "account.deleted"}
-    yield from (f"E: nobody will hear of account {one}" for one in sorted(accounts - created))
-    yield from (f"E: an account was told of that is not there: {one}" for one in sorted(created - accounts - deleted))
-    yield from (f"E: an account is there that was told to be deleted: {one}" for one in sorted(accounts & deleted))
+    """Judge what will be told; of an id that was chosen again each life is told by itself."""
+    events = Counter(
+        (one.account_id, one.id.removeprefix(f"{one.account_id}/{one.kind}/"), one.kind)
+        for one in snapshot.all(OutboxEvent)
+    )
+    accounts = {(one.id, life(one)) for one in snapshot.all(Account)}
+    created = {(one, which) for one, which, kind in events if kind == "account.created"}
+    deleted = {(one, which) for one, which, kind in events if kind == "account.deleted"}
+    for (one, _, kind), times in events.items():
+        if times > 1:
+            yield f"E: {kind} was told {times} times of {one}"
+    yield from (f"E: nobody will hear of account {one}" for one, _ in sorted(accounts - created))
+    gone = created - accounts - deleted
+    yield from (f"E: an account was told of that is not there: {one}" for one, _ in sorted(gone))
+    yield from (f"E: an account is there that was told to be deleted: {one}" for one, _ in sorted(accounts & deleted))
 
 
 def _kept_words(snapshot: Snapshot, told: Sequence[Told]) -> Iterator[str]:

@@ -1,15 +1,18 @@
 """The admin API: made once, found, changed and deleted, with no refusal that is an error of the server."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
+from joserfc import jws
+from joserfc.jwk import OctKey
 
 from semel.http.gotrue.listing import like
 from semel.stores.memory import MemoryStore
 from semel.system import SystemClock
 from semel.testing import STORE_OPERATIONS, Fault, FaultPlan, FaultyStore
-from tests.http.gotrue.conftest import KEYS, PASSWORD, Api, refusal, serving
+from tests.http.gotrue.conftest import KEYS, PASSWORD, SECRET, Api, refusal, serving
 
 ID = "5f0c2a8e-0000-4000-8000-0000000000aa"
 ADA = {"id": ID, "email": "ada@example.org", "password": PASSWORD, "email_confirm": True}
@@ -205,3 +208,41 @@ async def test_a_soft_deletion_is_refused(api: Api) -> None:
     refused = await api.admin("DELETE", f"/users/{ID}", json={"should_soft_delete": True})
     assert refusal(refused) == (422, "feature_disabled")
     assert (await api.admin("DELETE", f"/users/{ID}", json={"should_soft_delete": False})).json() == {}
+
+
+@pytest.mark.parametrize(
+    "digest",
+    [
+        "$argon2id$v=19$m=64,t=1,p=1$AAAAAAAAAAAAA$" + "A" * 43,
+        "$argon2id$v=19$m=64,t=1,p=1$AAAAAAAAAAAAAAAA$" + "B" * 43,
+    ],
+    ids=["no whole salt", "cut short"],
+)
+async def test_a_hash_that_nobody_can_verify_is_refused(api: Api, digest: str) -> None:
+    """At once, and not at each sign-in."""
+    asked = {"email": "ada@gmail.com", "password_hash": digest}
+    assert refusal(await api.admin("POST", "/users", json=asked)) == (400, "validation_failed")
+
+
+@pytest.mark.parametrize("word", ["r" * 256, "a\0b"])
+@pytest.mark.parametrize("name", ["role", "aud"])
+async def test_what_every_token_says_is_bounded(api: Api, name: str, word: str) -> None:
+    """A longer one would make tokens that no header carries."""
+    made = (await api.admin("POST", "/users", json={"email": "ada@gmail.com", name: "r" * 255})).json()
+    assert made[name] == "r" * 255
+    refused = [
+        await api.admin("POST", "/users", json={"email": "bob@gmail.com", name: word}),
+        await api.admin("PUT", f"/users/{made['id']}", json={name: word}),
+    ]
+    assert [refusal(one) for one in refused] == [(400, "validation_failed")] * 2
+
+
+@pytest.mark.parametrize(
+    "claims", [{"exp": "1795"}, {"nbf": 32_503_680_000}, {"deep": None}], ids=lambda one: next(iter(one))
+)
+async def test_claims_that_say_nothing_let_nobody_in(api: Api, claims: dict[str, Any]) -> None:
+    """Though the secret's own signature is on the token."""
+    key = OctKey.import_key(SECRET)
+    payload = json.dumps({"role": "service_role", **claims}).replace("null", "[" * 20_000 + "]" * 20_000)
+    token = jws.serialize_compact({"alg": "HS256", "typ": "JWT"}, payload, key)
+    assert refusal(await api.ask("GET", "/admin/users", token)) == (403, "bad_jwt")

@@ -27,6 +27,7 @@ from semel.states import Door
 
 __all__ = ["create_user", "delete_user", "get_user", "update_user"]
 
+_WORD_LONGEST: Final = 255
 _NIL: Final = "00000000-0000-0000-0000-000000000000"
 
 
@@ -75,8 +76,8 @@ def _intent(call: AuthCall, given: _User, key: str | None) -> Intent:
     metadata = {name: value for name, value in (given.user_metadata or {}).items() if value is not None}
     details = Details(
         confirmed=given.email_confirm is True,
-        role=given.role or None,
-        aud=given.aud or None,
+        role=_word("role", given.role),
+        aud=_word("aud", given.aud),
         app_metadata=_app_metadata(call, {}, given.app_metadata or {}),
     )
     return Intent(
@@ -100,6 +101,13 @@ def _email(call: AuthCall, given: _User) -> canonical.Canonical | None:
     if not given.email:
         return None
     return rules.new_email(given.email, allow_special_use=call.settings.allow_special_use_emails)
+
+
+def _word(name: str, given: str | None) -> str | None:
+    """Return what every access token will say; empty is as good as none. Raises ``AuthError``."""
+    if given and (len(given) > _WORD_LONGEST or not given.isprintable()):
+        raise invalid(f"{name} must be at most {_WORD_LONGEST} printable characters")
+    return given or None
 
 
 def _refuse_phone(given: _User) -> None:
@@ -179,6 +187,7 @@ async def update_user(call: AuthCall) -> Response:
 def _change(call: AuthCall, given: _User, now: datetime) -> Change:
     email = _email(call, given)
     _refuse_phone(given)
+    role, aud = _word("role", given.role), _word("aud", given.aud)
     ban: datetime | msgspec.UnsetType | None = msgspec.UNSET
     if given.ban_duration:
         seconds = rules.ban_seconds(given.ban_duration)
@@ -189,7 +198,7 @@ def _change(call: AuthCall, given: _User, now: datetime) -> Change:
         if given.app_metadata:
             app_metadata = _app_metadata(call, app_metadata, given.app_metadata)
         after = msgspec.structs.replace(
-            before, role=given.role or before.role, aud=given.aud or before.aud, app_metadata=app_metadata
+            before, role=role or before.role, aud=aud or before.aud, app_metadata=app_metadata
         )
         confirmed = before.confirmed or before.confirmed_at is not None
         if not given.email_confirm or confirmed:

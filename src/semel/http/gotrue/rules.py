@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from http import HTTPStatus
 from typing import Final, NamedTuple
@@ -26,7 +27,7 @@ _PASSWORD_LONGEST: Final = 72
 _NAME_LONGEST: Final = 200
 
 _HASH: Final = re.compile(
-    r"\$argon2(?:i|id)\$v=19\$m=(\d{1,6}),t=(\d{1,2}),p=(\d{1,2})\$[A-Za-z0-9+/]{11,86}\$[A-Za-z0-9+/]{16,172}",
+    r"\$argon2(?:i|id)\$v=19\$m=(\d{1,6}),t=(\d{1,2}),p=(\d{1,2})\$([A-Za-z0-9+/]{11,86})\$([A-Za-z0-9+/]{16,172})",
     re.ASCII,
 )
 _HASH_BOUNDS: Final = (262_144, 16, 16)
@@ -84,10 +85,21 @@ def check_password(password: str, options: GoTrueOptions, *, strength: bool = Tr
 def check_hash(digest: str) -> None:
     """Raise ``AuthError`` unless the embedded provider can verify this hash, at a bounded cost."""
     found = _HASH.fullmatch(digest)
-    costs = tuple(map(int, found.groups())) if found else ()
+    *given, salt, tag = found.groups() if found else ("", "")
+    costs = tuple(map(int, given))
     within = all(0 < cost <= bound for cost, bound in zip(costs, _HASH_BOUNDS, strict=False))
-    if not costs or not within or costs[0] < 8 * costs[2]:  # RFC 9106, 3.1
+    whole = _is_base64(salt) and _is_base64(tag)
+    if not costs or not within or not whole or costs[0] < 8 * costs[2]:  # RFC 9106, 3.1
         raise invalid("password_hash must be a hash of Argon2id or Argon2i, of the usual cost")
+
+
+def _is_base64(text: str) -> bool:
+    """Tell whether it is base64 as its encoder writes it: one that was cut short is verified by nobody."""
+    try:
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
+    except ValueError:
+        return False
+    return base64.b64encode(raw).decode().rstrip("=") == text
 
 
 def ban_seconds(duration: str) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -19,10 +20,12 @@ from semel.errors import (
     ProviderRefused,
     ProviderUnavailable,
 )
+from semel.model import Secret
+from semel.ports import Done, Exists, NewIdentity, Unknown
 from semel.system import SystemIds
 from tests.keycloak import Keycloak
 from tests.keycloak_realms import CLIENT, PEOPLE, SECRET
-from tests.providers.keycloak_parts import Realm
+from tests.providers.keycloak_parts import Realm, forwarding, opened
 from tests.providers.web import Asked, Reply, WebServer
 
 PASSWORD = "Enchantress of 1815"
@@ -195,6 +198,32 @@ async def test_a_provider_that_is_down_stops_no_start() -> None:
             await semel.register(email=email(), password=PASSWORD)
         with pytest.raises(ProviderUnavailable):
             await semel.sign_in(email(), PASSWORD)
+
+
+@pytest.mark.parametrize("realm", ["semel", "undeclared"])
+async def test_a_realm_that_was_silent_at_the_start_is_looked_at_before_a_create(
+    keycloak: Keycloak, realm: str
+) -> None:
+    """One that drops the attributes would take the user, and nobody would know whose it is."""
+    up = False
+    async with forwarding(keycloak.url) as forward:
+
+        async def answering(asked: Asked) -> Reply | None:
+            return await forward(asked) if up else None
+
+        async with WebServer(answering) as server:
+            url = Secret(f"keycloak+{server.url}/realms/{realm}")
+            async with opened(keycloak.options(url=url)) as provider:
+                new = NewIdentity(SystemIds().uuid(), email(), Secret(PASSWORD), confirmed=True)
+                assert isinstance(await provider.create(new), Unknown)
+                up = True
+                made = await asyncio.gather(*(provider.create(new) for _ in range(3)))
+    if realm == "semel":
+        assert Counter(type(one) for one in made) == {Done: 1, Exists: 2}
+        assert len([one for one in server.asked if one.path.endswith("/users/profile")]) == 1
+    else:
+        assert ["semel_id" in one.why for one in made if isinstance(one, Unknown)] == [True] * 3
+        assert not [one for one in server.asked if one.method == "POST" and one.path.endswith("/users")]
 
 
 @pytest.mark.parametrize("which", ["an_identity_is_made_whole or until_it_ends"])

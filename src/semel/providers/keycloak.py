@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
+from semel.errors import ConfigurationInvalid
 from semel.model import Secret
 from semel.ports import (
     Absent,
@@ -45,6 +46,8 @@ class KeycloakProvider:
     def __init__(self, options: KeycloakOptions, proof_key: bytes, clock: Clock) -> None:
         self.timeout = options.timeout
         self._options = options
+        self._checked = True
+        self._checking = asyncio.Lock()
         limits, trusted = Limits(options.timeout, options.connections, options.queue), trust(options.realm_url)
         realm = Place(options.realm_url, limits, trusted, SPEECH, clock)
         admin = Place(options.admin_url, limits, trusted, SPEECH, clock)
@@ -57,8 +60,10 @@ class KeycloakProvider:
         self._tokens = AccessTokens(self._client, clock)
 
     async def create(self, identity: NewIdentity) -> Done | Exists | Rejected | Unknown:
-        """See ``RemoteProvider.create``."""
-        return await self._users.create(identity, self._deadline())
+        """See ``RemoteProvider.create``. In a realm that was looked at in vain nothing is made before it answers."""
+        deadline = self._deadline()
+        unfit = None if self._checked else await self._unfit(deadline)
+        return unfit or await self._users.create(identity, deadline)
 
     async def find(self, identity_id: str) -> Found | Absent | Unknown:
         """See ``RemoteProvider.find``."""
@@ -128,10 +133,28 @@ class KeycloakProvider:
     async def check(self) -> None:
         """Ask whether the realm is as it must be. Raises ``ConfigurationInvalid`` where it surely is not.
 
-        A server that does not answer is none of that: it may come.
+        A server that does not answer is none of that: it may come, and is asked again before the first create.
         """
+        await self._check(self._deadline())
+
+    async def _check(self, deadline: float) -> None:
         ways = (self._client, self._admin, self._sign_in)
-        await check(ways, self._options, self._deadline())
+        self._checked = await check(ways, self._options, deadline)
+
+    async def _unfit(self, deadline: float) -> Unknown | None:
+        """Look again, once for all who wait; return why nothing can be made, ``None`` where the realm is as it must be.
+
+        A realm that drops what it does not know takes a user and loses whose it is, without a word.
+        """
+        try:
+            async with asyncio.timeout_at(deadline), self._checking:
+                if not self._checked:
+                    await self._check(deadline)
+        except TimeoutError:
+            return Unknown("the identity provider did not answer in time")
+        except ConfigurationInvalid as error:
+            return Unknown(f"the identity provider is not set up: {error.detail}")
+        return None if self._checked else Unknown("the identity provider does not say whether it is set up")
 
     async def _whose(self, session: Opened | Absent | Unknown, deadline: float) -> SignedIn | Absent | Unknown:
         if not isinstance(session, Opened):

@@ -23,8 +23,10 @@ _NO_USER: Final = Request("POST", TOKEN, form={"grant_type": "password"})
 _ROLE: Final = "give its service account the role manage-users of the client realm-management"
 
 
-async def check(ways: tuple[Http, Http, Http], options: KeycloakOptions, deadline: float) -> None:
+async def check(ways: tuple[Http, Http, Http], options: KeycloakOptions, deadline: float) -> bool:
     """Ask by the ways of the client, of its service account and of the client for sign-in.
+
+    Whether all was answered: what is still to be asked may be wrong.
 
     Raises ``ConfigurationInvalid`` for the first thing that is surely wrong; what does not answer is not.
     """
@@ -38,8 +40,9 @@ async def check(ways: tuple[Http, Http, Http], options: KeycloakOptions, deadlin
     ):
         answer = await way.send(request, deadline)
         if isinstance(answer, Unknown) or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            return
+            return False
         judge(answer)
+    return True
 
 
 def _service_account(client_id: str) -> dict[str, str]:

@@ -27,6 +27,7 @@ import uvloop
 from typing_extensions import override
 
 from benchmarks.people import IDS, PASSWORD, intent
+from benchmarks.wire import content_length
 
 __all__ = ["Answers", "load"]
 
@@ -63,7 +64,7 @@ class Caller(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._got += data
         head, separator, body = self._got.partition(b"\r\n\r\n")
-        if not separator or len(body) < _length(head):
+        if not separator or len(body) < content_length(head):
             return
         self._statuses[head[9:12].decode()] += 1
         self._got = b""
@@ -75,11 +76,6 @@ class Caller(asyncio.Protocol):
             self.send(self._requests.popleft())
         elif not self.done.done():
             self.done.set_result(None)
-
-
-def _length(head: bytes) -> int:
-    _, _, after = head.lower().partition(b"content-length:")
-    return int(after.partition(b"\r\n")[0])
 
 
 def _requests(host: str, count: int, *, one_person: bool) -> list[bytes]:

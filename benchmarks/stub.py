@@ -17,6 +17,8 @@ import msgspec
 import uvloop
 from typing_extensions import override
 
+from benchmarks.wire import content_length
+
 __all__ = ["main"]
 
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
@@ -43,7 +45,7 @@ class _Stub(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._got += data
         head, separator, body = self._got.partition(b"\r\n\r\n")
-        if not separator or len(body) < _length(head):
+        if not separator or len(body) < content_length(head):
             return
         self._got = b""
         user = msgspec.json.decode(body or b"{}", type=_Asked)
@@ -53,11 +55,6 @@ class _Stub(asyncio.Protocol):
             asyncio.get_running_loop().call_later(self._latency, self._write, answer)
         else:
             self._write(answer)
-
-
-def _length(head: bytes) -> int:
-    _, found, after = head.lower().partition(b"content-length:")
-    return int(after.partition(b"\r\n")[0]) if found else 0
 
 
 async def _serve(port: int, latency: float) -> None:

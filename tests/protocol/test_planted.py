@@ -134,6 +134,24 @@ async def test_upkeep_goes_on_where_a_request_ended(operation: str) -> None:
     assert world.left() == CREATED_REMOTE
 
 
+@pytest.mark.parametrize("disabled", [False, True], ids=["confirmed", "switched off"])
+async def test_whoever_tries_in_vain_does_not_keep_the_record_of_one_that_is_spared(*, disabled: bool) -> None:
+    """It is forgotten when it would have been: else anybody could keep somebody from signing in for ever."""
+    world = planted()
+    world.outside.next("delete", Fault.DROP)
+    with pytest.raises(OutcomeUnknown):
+        await world.server().register(idempotency_key=KEY, proved=True)
+    confirm(world, disabled=disabled)
+    (before,) = [one for one in world.records(Identity) if one.state is IdentityState.CONDEMNED]
+    world.lease_over()
+    with pytest.raises(IdentityAlreadyExists):
+        await world.server("B").register(idempotency_key=OTHER_KEY)
+    after = {one.id: one.look_until for one in world.records(Identity)}
+    assert after[before.id] == before.look_until
+    await world.server().rest()
+    assert world.left() == UNTOUCHED + Counter({"registration failed": 1})  # each of the two who tried
+
+
 async def test_upkeep_spares_one_that_is_confirmed_meanwhile() -> None:
     """While a delete of it may still land nobody signs in with it; then its record goes, and it is as if never seen."""
     world = planted()

@@ -29,7 +29,7 @@ _LONGEST_PAUSE: Final = 3600.0
 _QUEUE_PAUSE: Final = 1.0
 _LANE: Final = 8
 """Connections of one client. httpx walks through all of a client's at every request: one client with 256 of them takes
-three times the processor that 32 with eight take (`make bench`, remote-latency)."""
+some two and a half times the processor that 32 with eight take."""
 _KEEP_ALIVE: Final = 15.0
 """Seconds that an idle connection is kept: less than any gateway keeps it, so that none breaks under a request."""
 

@@ -1,12 +1,14 @@
 """What is said of an email: each state of the two halves, at each kind of provider; asking changes nothing."""
 
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 
 import pytest
 
 from semel.checking import EmailCheck, EmailState, check_email
-from semel.errors import ProviderUnavailable
+from semel.errors import OutcomeUnknown, ProviderUnavailable
 from semel.model import Account, Identifier, Identity, Name
+from semel.protocol.options import Options
 from semel.testing import Fault, Variant
 from tests.protocol.worlds import EMAIL, World
 
@@ -105,6 +107,20 @@ async def test_another_email_at_the_provider_is_told() -> None:
     found = await check_email(world.server("B").engine, NAME)
     assert (found.state, found.another_email, found.identity_id) == (EmailState.COMPLETE, True, account.id)
     assert "another email" in found.next
+
+
+async def test_what_somebody_planted_is_no_removal_of_ours() -> None:
+    """Though it is condemned: upkeep leaves it alone, so nobody is told to wait for that."""
+    world = World(options=Options(planted_after=Options().removal_horizon))
+    made = world.clock.now() - timedelta(days=1)
+    world.provider.plant(EMAIL, confirmed=False, created_at=made)
+    world.outside.next("delete", Fault.DROP)
+    with pytest.raises(OutcomeUnknown):
+        await world.server().register(proved=True)
+    world.lease_over()
+    await world.server().upkeep.once()
+    found = await check_email(world.server("B").engine, NAME)
+    assert (found.state, found.identity_id) == (EmailState.IDENTITY_ONLY, "somebody-1")
 
 
 @pytest.mark.parametrize("setting", [nothing, whole])

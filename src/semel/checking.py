@@ -10,6 +10,7 @@ import msgspec
 from semel.errors import IdentityOutcome, ProviderUnavailable
 from semel.model import Account, Identifier, Identity, Name, Registration
 from semel.ports import Absent, Found, Ref, Unknown
+from semel.protocol.commits import is_planted
 from semel.protocol.engine import Engine
 from semel.states import IdentityState, RegistrationState
 
@@ -94,12 +95,12 @@ def _owned(account_id: str, registration: str, *, there: bool, another_email: bo
 
 
 async def _unowned(engine: Engine, name: Name) -> EmailCheck:
-    """Say what an identity is that bears an email which no account owns."""
+    """Say what an identity is that bears an email which no account owns. One that was planted is somebody's still."""
     found = Absent() if engine.remote is None else _told(engine, await engine.remote.find_by_email(name.value))
     if not isinstance(found, Found):
         return EmailCheck(EmailState.NOTHING)
     record = await engine.store.get(Identity, (found.identity_id,))
-    if record is not None and record.state is IdentityState.CONDEMNED:
+    if record is not None and record.state is IdentityState.CONDEMNED and not is_planted(record):
         return EmailCheck(EmailState.REMOVAL_DUE, identity_id=record.id)
     if record is not None and record.state is IdentityState.HELD:
         return EmailCheck(EmailState.IN_FLIGHT, identity_id=record.id, registration=record.registration)

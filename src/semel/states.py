@@ -56,8 +56,8 @@ class IdentityState(StrEnum):
     """A removal: the identity must not exist at the provider.
 
     In by the failing commit or the account's end; for an identity of somebody else's that was planted under an email,
-    by whoever has proved that email. Upkeep deletes the identity and looks again until no create of ours
-    can still land, and only then forgets the record.
+    by whoever has proved that email, and deleted by nobody else. Upkeep deletes what was ours, looks again until no
+    request of ours can still land, and only then forgets the record.
     """
 
 

@@ -17,6 +17,7 @@ from tests.protocol.worlds import CREATED_REMOTE, EMAIL, FORGOTTEN, KEY, OTHER_K
 
 VARIANTS = pytest.mark.parametrize("variant", list(Variant))
 AFTER = timedelta(hours=1)
+CORRECTED = "cora@example.org"
 PLANTED = Options(planted_after=AFTER.total_seconds())
 UNTOUCHED = FORGOTTEN + Counter({"at the provider": 1})
 
@@ -29,11 +30,24 @@ def planted(variant: Variant = Variant.OWN, options: Options = PLANTED, **change
     return world
 
 
-def confirm(world: World, *, disabled: bool = False) -> None:
-    """Let the planted identity be confirmed at the provider, or switched off; nobody is asked."""
+def change(world: World, **changes: Any) -> None:  # noqa: ANN401 - as the provider keeps them
+    """Change the planted identity at the provider; nobody is asked."""
     (kept,) = world.provider.state.identities
-    changed = msgspec.structs.replace(kept, confirmed=not disabled, disabled=disabled)
+    changed = msgspec.structs.replace(kept, **changes)
     world.provider.state = msgspec.structs.replace(world.provider.state, identities=(changed,))
+
+
+def confirm(world: World, *, disabled: bool = False) -> None:
+    """Let the planted identity be confirmed, or switched off."""
+    change(world, confirmed=not disabled, disabled=disabled)
+
+
+async def condemned(world: World) -> None:
+    """Let somebody who has proved the email condemn the identity, and end before it is deleted."""
+    world.outside.next("delete", Fault.DROP)
+    with pytest.raises(OutcomeUnknown):
+        await world.server().register(idempotency_key=KEY, proved=True)
+    assert world.condemned().id == "somebody-1"
 
 
 @VARIANTS
@@ -119,28 +133,80 @@ async def test_one_that_is_confirmed_meanwhile_is_spared(operation: str) -> None
 
 
 @pytest.mark.parametrize("operation", ["find_by_email", "delete"])
-async def test_upkeep_goes_on_where_a_request_ended(operation: str) -> None:
-    """No answer to the second look, or to the delete: what is condemned is removed, and the retry has the account."""
+async def test_the_same_key_goes_on_where_a_request_ended(operation: str) -> None:
+    """No answer to the second look, or to the delete: upkeep leaves it alone, and the retry has the account."""
     world = planted()
     faults = [None, Fault.DROP] if operation == "find_by_email" else [Fault.DROP]
     world.outside.next(operation, *faults)
     with pytest.raises(OutcomeUnknown):
         await world.server().register(idempotency_key=KEY, proved=True)
     await world.server().upkeep.once()
-    assert world.provider.everybody() == ()
+    assert [one.identity_id for one in world.provider.everybody()] == ["somebody-1"]
     world.lease_over()
-    await world.server().register(idempotency_key=KEY, proved=True)
+    registered = await world.server().register(idempotency_key=KEY, proved=True)
+    assert [one.identity_id for one in world.provider.everybody()] == [registered.account.id]
     await world.server().rest()
     assert world.left() == CREATED_REMOTE
+
+
+@VARIANTS
+@pytest.mark.parametrize("late", [False, True], ids=["at once", "when it is forgotten"])
+async def test_the_next_proof_has_the_email(variant: Variant, *, late: bool) -> None:
+    """Whoever condemned it never came back: it is in nobody's way who proves the email, then or later."""
+    world = planted(variant)
+    await condemned(world)
+    world.lease_over()
+    if late:
+        await world.server().rest()
+        assert world.left() == UNTOUCHED
+    registered = await world.server("B").register(idempotency_key=OTHER_KEY, proved=True)
+    assert [one.identity_id for one in world.provider.everybody()] == [registered.account.id]
+    await world.server().rest()
+    assert world.left() == CREATED_REMOTE + FORGOTTEN
+
+
+@VARIANTS
+async def test_upkeep_spares_one_that_was_given_another_email(variant: Variant) -> None:
+    """An administrator corrected it at the provider, so it is not under the email any more: it is as if never seen."""
+    world = planted(variant)
+    await condemned(world)
+    change(world, email=CORRECTED)
+    await world.server().rest()
+    assert [one.email for one in world.provider.everybody()] == [CORRECTED]
+    account, _ = await world.server().sign_in(CORRECTED, OTHER_PASSWORD)
+    assert (account.id, account.email) == ("somebody-1", CORRECTED)
+
+
+async def test_who_only_claims_its_new_email_deletes_nothing() -> None:
+    """Condemned for one email, it bears another: that one, too, has to be proved."""
+    world = planted()
+    await condemned(world)
+    change(world, email=CORRECTED)
+    with pytest.raises(IdentityAlreadyExists):
+        await world.server("B").register(email=CORRECTED)
+    assert [one.email for one in world.provider.everybody()] == [CORRECTED]
+    world.lease_over()
+    await world.server().register(idempotency_key=KEY, proved=True)
+    assert {one.email for one in world.provider.everybody()} == {CORRECTED, EMAIL}
+
+
+@pytest.mark.parametrize("operation", ["find_by_email", "commit"])
+async def test_one_that_is_given_another_email_meanwhile_is_spared(operation: str) -> None:
+    """Before it is condemned, or after: it is no longer in the way, and both have what is theirs."""
+    world = planted()
+    network = world.outside if operation == "find_by_email" else world.network
+    network.before(operation, lambda: change(world, email=CORRECTED), nth=2)
+    await world.server().register(idempotency_key=KEY, proved=True)
+    assert world.left() == CREATED_REMOTE + Counter({"at the provider": 1})
+    account, _ = await world.server().sign_in(CORRECTED, OTHER_PASSWORD)
+    assert account.id == "somebody-1"
 
 
 @pytest.mark.parametrize("disabled", [False, True], ids=["confirmed", "switched off"])
 async def test_whoever_tries_in_vain_does_not_keep_the_record_of_one_that_is_spared(*, disabled: bool) -> None:
     """It is forgotten when it would have been: else anybody could keep somebody from signing in for ever."""
     world = planted()
-    world.outside.next("delete", Fault.DROP)
-    with pytest.raises(OutcomeUnknown):
-        await world.server().register(idempotency_key=KEY, proved=True)
+    await condemned(world)
     confirm(world, disabled=disabled)
     (before,) = [one for one in world.records(Identity) if one.state is IdentityState.CONDEMNED]
     world.lease_over()
@@ -155,9 +221,7 @@ async def test_whoever_tries_in_vain_does_not_keep_the_record_of_one_that_is_spa
 async def test_upkeep_spares_one_that_is_confirmed_meanwhile() -> None:
     """While a delete of it may still land nobody signs in with it; then its record goes, and it is as if never seen."""
     world = planted()
-    world.outside.next("delete", Fault.DROP)
-    with pytest.raises(OutcomeUnknown):
-        await world.server().register(idempotency_key=KEY, proved=True)
+    await condemned(world)
     confirm(world)
     await world.server().upkeep.once()
     with pytest.raises(InvalidCredentials):
@@ -171,9 +235,7 @@ async def test_upkeep_spares_one_that_is_confirmed_meanwhile() -> None:
 async def test_another_that_meets_a_condemned_one_looks_again_too() -> None:
     """Its delete was lost and it is confirmed by now: whoever wants the email next leaves it alone."""
     world = planted()
-    world.outside.next("delete", Fault.DROP)
-    with pytest.raises(OutcomeUnknown):
-        await world.server().register(idempotency_key=KEY, proved=True)
+    await condemned(world)
     confirm(world)
     world.lease_over()
     with pytest.raises(IdentityAlreadyExists):

@@ -281,7 +281,7 @@ def planted(found: Found, registration: str, now: datetime, options: Options) ->
 
 
 def is_planted(identity: Identity) -> bool:
-    """Tell whether a removal is of an identity that is none of ours. Before each delete somebody must look again."""
+    """Tell whether a removal is of an identity that is none of ours. Only who has proved its email may delete it."""
     return identity.state is IdentityState.CONDEMNED and identity.registration is not None
 
 

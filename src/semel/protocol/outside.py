@@ -188,9 +188,10 @@ class Outside:
         return _Whose.OPEN, None
 
     def _planted(self, other: Found) -> bool:
-        """Whether an identity that is none of ours must not keep this caller from the email.
+        """Whether an identity that is none of ours must not keep this caller from the email: asked before each delete.
 
-        The caller has proved the email, nobody has confirmed it there, and for so long nobody will have been about to.
+        The caller has proved the email that it bears, nobody has confirmed it there, and for so long nobody will have
+        been about to.
         """
         after, proved = self._engine.options.planted_after, self._ask.names[0] if self._ask.proved else None
         if not after or proved != Name("email", other.email or "") or other.confirmed or other.disabled:
@@ -212,14 +213,14 @@ class Outside:
         return spared
 
     async def _remove(self, record: Identity, other: Found) -> _Whose:
-        """Delete a condemned identity that is in the way, as upkeep does: first its record says so.
+        """Delete a condemned identity that is in the way. First its record says so, as before each delete of upkeep.
 
-        What was planted is looked at before that as well: whoever tries in vain must not keep its record any longer.
+        What somebody had planted goes only for who may have it condemned now, whoever did so before: by now it may bear
+        another email. For all others its record is kept no longer.
         """
         engine, is_planted = self._engine, commits.is_planted(record)
-        spared = await self._spared(other) if is_planted else None
-        if spared is not None:
-            return spared
+        if is_planted and not self._planted(other):
+            return _Whose.SOMEBODYS
         watched = commits.watched_on(record, engine.clock.now(), engine.options)
         if not (await engine.put([Replace(watched)])).done:
             return _Whose.OPEN
@@ -229,7 +230,7 @@ class Outside:
     async def _spared(self, other: Found) -> _Whose | None:
         """Look again at what somebody planted, now that it is condemned; ``None`` if it is as it was.
 
-        Else what it is by now: confirmed or kept from signing in, and so somebody's, or no longer in the way.
+        Else what it is by now: somebody's, or no longer in the way.
         """
         await self._lease_for_a_call()
         again = await self._remote.find_by_email(other.email or "")
@@ -237,7 +238,7 @@ class Outside:
             raise await self._unknown(again)
         if isinstance(again, Absent) or again.provider_id != other.provider_id:
             return _Whose.OPEN
-        return _Whose.SOMEBODYS if again.confirmed or again.disabled else None
+        return None if self._planted(again) else _Whose.SOMEBODYS
 
     async def _delete(self, other: Found) -> _Whose:
         await self._lease_for_a_call()

@@ -15,7 +15,7 @@ __all__ = ["remove"]
 
 
 async def remove(engine: Engine, record: Record) -> bool:
-    """Look once: delete what is there; forget the record only when no create of ours can still land."""
+    """Look once: delete what is there and was ours; forget the record only when no request of ours can still land."""
     identity = cast("Identity", record)
     if identity.state is not IdentityState.CONDEMNED:
         return False
@@ -38,11 +38,12 @@ async def remove(engine: Engine, record: Record) -> bool:
 
 
 def _spares(identity: Identity, said: Found | Absent | Unknown) -> bool:
-    """Tell whether what somebody planted was confirmed meanwhile, or kept from signing in, and so must stay.
+    """Tell whether somebody else's identity is there: planted, and so only for who proves the email to delete.
 
-    Its record stays as long as any removal's, since whoever condemned it may have sent a delete that still lands.
+    An administrator may have given it another email since, or somebody have confirmed it. Its record stays as long as
+    any removal's, since whoever condemned it may have sent a delete that still lands.
     """
-    return commits.is_planted(identity) and isinstance(said, Found) and (said.confirmed or said.disabled)
+    return commits.is_planted(identity) and isinstance(said, Found)
 
 
 async def _look(engine: Engine, identity: Identity) -> Found | Absent | Unknown:

@@ -60,6 +60,7 @@ MUTANTS = (
     Mutant(steps.DeletesUnseen, "own/planted/proved+confirms", 0, "D", _OUTSIDE),
     Mutant(steps.DeletesUnannounced, "own/planted/proved", 0, "D", _OUTSIDE),
     Mutant(steps.takes_back_early, "own/planted/proved+confirms", 1, "D", _LOOK),
+    Mutant(steps.spares_what_is_confirmed, "own/planted/proved+corrects", 1, "D", ("semel.upkeep.removal._spares",)),
     Mutant(steps.spares_nobody, "own/planted/proved+confirms", 1, "D", ("semel.upkeep.removal._spares",)),
     Mutant(steps.ConvergesUnproved, "embedded/fresh/federated+federated-unproved", 0, "K", _WORK),
     Mutant(steps.ConvergesOnAnyName, "embedded/fresh/federated-u+federated-rival", 0, "K", _WORK),

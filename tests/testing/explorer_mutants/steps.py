@@ -222,6 +222,11 @@ def spares_nobody(identity: Identity, said: Found | Absent | Unknown) -> bool:
     return False
 
 
+def spares_what_is_confirmed(identity: Identity, said: Found | Absent | Unknown) -> bool:
+    """Upkeep deletes what was planted unless it is confirmed, though it may have been given another email since."""
+    return commits.is_planted(identity) and isinstance(said, Found) and (said.confirmed or said.disabled)
+
+
 async def takes_back_early(engine: Engine, identity: Identity) -> Found | Absent | Unknown:
     """What was planted and is confirmed by now is taken back at once, though a delete of it may still land."""
     said = await _look(engine, identity)

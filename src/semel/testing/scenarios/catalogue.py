@@ -24,6 +24,7 @@ from semel.testing.scenarios.parties import (
     again,
     caller,
     confirming,
+    correcting,
     deleting,
     several,
     signing_in,
@@ -62,6 +63,7 @@ PEOPLE: Final[Mapping[str, Person]] = {
     "retry": lambda to: caller(to, _form(_KEY), tries=2),
     "proved": lambda to: caller(to, msgspec.structs.replace(_form("the key of a proof", P3), proved=True)),
     "confirms": lambda _: confirming(ANN),
+    "corrects": lambda _: correcting(seeds.SOMEBODY, "cora@example.org"),
     "rival": lambda to: caller(to, _form("the key of a rival", P3)),
     "no-key": lambda to: caller(to, _form(None)),
     "no-key-twin": lambda to: caller(to, _form(None)),
@@ -206,6 +208,7 @@ _PLANTED: Final[tuple[tuple[str, _Meetings], ...]] = (
         "planted",
         ("key", "proved", "proved sign-in-0", "proved upkeep", "proved confirms", "proved key", "confirms upkeep"),
     ),
+    ("planted", ("proved corrects",)),
     ("young", ("proved", "proved upkeep")),
 )
 _PLANTED_AFTER: Final = timedelta(hours=1).total_seconds()

@@ -52,7 +52,7 @@ class EngineJudge(Judge):
         """The codes with which this world may refuse whoever comes afterwards."""
         self._astray = astray
         self._may_go = may_go
-        """Of what is somebody's, that which may be removed, unless it was confirmed before anybody condemned it."""
+        """Of what is somebody's, that which may be removed, unless it was changed before anybody condemned it."""
 
     @override
     def changed(self, change: Change) -> Sequence[str]:

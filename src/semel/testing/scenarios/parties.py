@@ -33,6 +33,7 @@ __all__ = [
     "again",
     "caller",
     "confirming",
+    "correcting",
     "deleting",
     "several",
     "signing_in",
@@ -40,8 +41,8 @@ __all__ = [
     "upkeep",
 ]
 
-IN_TIME: Final = "confirmed in time"
-"""What a party did that confirmed an identity before anybody had condemned it."""
+IN_TIME: Final = "changed in time"
+"""What a party did that confirmed an identity, or gave it another email, before anybody had condemned it."""
 
 OPTIONS: Final = Options(wait=1e-9, poll_first=1e-9, rounds=3)
 """One wait of no time, since a schedule may let any time pass during it, and few rounds: more repeat the same."""
@@ -254,19 +255,30 @@ def confirming(email: str) -> Make:
     """Somebody who has the email of an identity confirmed at the provider, and then sees what we think of it."""
 
     async def party(ports: Ports) -> Answer:
-        found = await ports["provider"].find_by_email(email)
-        if not isinstance(found, Found):
-            return Answer(did="found nothing")
-        done = await ports["provider"].update(found.identity_id, confirmed=True)
-        if not isinstance(done, Done):
-            return Answer(did="confirmed nothing")
-        try:
-            record = await ports["store"].get(Identity, (found.identity_id,))
-        except StoreUnavailable as error:
-            return Answer(code=error.code)
-        return Answer(did=IN_TIME if record is None else "confirmed too late")
+        return await _changed(ports, await ports["provider"].find_by_email(email), confirmed=True)
 
     return party
+
+
+def correcting(identity_id: str, email: str) -> Make:
+    """An administrator who gives an identity another email at the provider, and then sees what we think of it."""
+
+    async def party(ports: Ports) -> Answer:
+        return await _changed(ports, await ports["provider"].find(identity_id), email=email)
+
+    return party
+
+
+async def _changed(ports: Ports, found: object, **changes: object) -> Answer:
+    if not isinstance(found, Found):
+        return Answer(did="found nothing")
+    if not isinstance(await ports["provider"].update(found.identity_id, **changes), Done):
+        return Answer(did="changed nothing")
+    try:
+        record = await ports["store"].get(Identity, (found.identity_id,))
+    except StoreUnavailable as error:
+        return Answer(code=error.code)
+    return Answer(did=IN_TIME if record is None else "changed too late")
 
 
 def upkeep(setting: Setting, duties: tuple[Duty, ...] = BUILT_IN) -> Make:

@@ -19,12 +19,14 @@ from semel.testing.fake_provider import FakeProvider, State, Variant
 from semel.testing.hashers import CheapHasher
 from semel.testing.scenarios.parties import Setting
 
-__all__ = ["ACCOUNT", "ANN", "FEDERATED", "KEY", "P0", "P1", "P2", "P3", "WORLDS"]
+__all__ = ["ACCOUNT", "ANN", "FEDERATED", "KEY", "P0", "P1", "P2", "P3", "SOMEBODY", "WORLDS"]
 
 ANN: Final = "ann@example.org"
 P0, P1, P2, P3 = (Secret(f"correct horse {n}") for n in range(4))
 KEY: Final = "the key that made ann's account"
 ACCOUNT: Final = "the account of the seed"
+SOMEBODY: Final = "somebody-1"
+"""The provider's id of the first identity that somebody has planted."""
 FEDERATED: Final = federated_intent("https://issuer.example.org", "ann", email=ANN)
 _TOKEN: Final = 7
 

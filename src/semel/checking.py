@@ -10,7 +10,7 @@ import msgspec
 from semel.errors import IdentityOutcome, ProviderUnavailable
 from semel.model import Account, Identifier, Identity, Name, Registration
 from semel.ports import Absent, Found, Ref, Unknown
-from semel.protocol.commits import is_planted
+from semel.protocol.commits import is_planted, sent_nothing
 from semel.protocol.engine import Engine
 from semel.states import IdentityState, RegistrationState
 
@@ -117,7 +117,7 @@ class Aftermath(msgspec.Struct, frozen=True):
     """What became of the identity of a registration that failed, and when upkeep looks for it again."""
 
     identity: IdentityOutcome | None = None
-    """``None`` where the registration has not failed, or its identity was never outside the store."""
+    """``None`` where the registration has not failed, or surely nothing of its identity was ever sent to a provider."""
     next_look_at: datetime | None = None
     """``None`` once upkeep has no more to do."""
     look_until: datetime | None = None
@@ -129,7 +129,7 @@ async def check_aftermath(engine: Engine, registration: Registration) -> Afterma
 
     Raises a ``StoreError``.
     """
-    if registration.state is not RegistrationState.FAILED or engine.remote is None:
+    if registration.state is not RegistrationState.FAILED or engine.remote is None or sent_nothing(registration):
         return Aftermath()
     record = await engine.store.get(Identity, (registration.account_id,))
     if record is None:

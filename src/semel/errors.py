@@ -102,7 +102,8 @@ class IdentityOutcome(StrEnum):
     """What became of the identity that a failed registration had made at a remote provider, or may have made."""
 
     REMOVED = "removed"
-    """The provider has deleted it. Upkeep still looks, for as long as a request of ours could land late."""
+    """The provider has none: it has deleted it, or never made it. Upkeep still looks, for as long as a request of ours
+    could land late."""
     REMOVAL_DUE = "removal_due"
     """It may still be there. Its removal is durable, and upkeep ends it."""
 

@@ -14,10 +14,12 @@ from semel.errors import (
     ProviderRefused,
     SemelError,
     StoreRejected,
+    UserAlreadyExists,
 )
 from semel.model import Account, Identifier, Registration
+from semel.states import RegistrationState
 from semel.testing import Fault, Variant
-from tests.protocol.worlds import CREATED, CREATED_REMOTE, FORGOTTEN, KEY, World, no_account
+from tests.protocol.worlds import CREATED, CREATED_REMOTE, FORGOTTEN, KEY, OTHER_KEY, World, no_account
 
 REFUSALS = pytest.mark.parametrize("refusal", [ApplicationRefused, StoreRejected])
 
@@ -65,6 +67,19 @@ async def test_the_identity_is_removed_at_once() -> None:
     await server.rest()
     assert world.left() == FORGOTTEN
     assert await check_aftermath(server.engine, world.one(Registration)) == Aftermath(IdentityOutcome.REMOVED)
+
+
+@pytest.mark.parametrize("fault", [Fault.DROP, Fault.LATE])
+async def test_of_what_was_never_sent_nothing_is_said(fault: Fault) -> None:
+    """A first commit in doubt is refused in the end: the registration has failed, and there never was an identity."""
+    world = World()
+    await world.server().register(idempotency_key=OTHER_KEY)
+    world.network.next("commit", fault)
+    with pytest.raises(UserAlreadyExists) as refused:
+        await world.server().register(idempotency_key=KEY)
+    (failed,) = [one for one in world.records(Registration) if one.state is RegistrationState.FAILED]
+    assert (world.outside.calls["create"], refused.value.identity) == (1, None)
+    assert await check_aftermath(world.server().engine, failed) == Aftermath()
 
 
 @pytest.mark.parametrize("fault", [Fault.LOSE, Fault.DROP, Fault.LATE, Fault.DOWN])

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from semel import canonical
+from semel.errors import UserAlreadyExists
 from semel.model import (
     Account,
     Identifier,
@@ -46,6 +47,7 @@ __all__ = [
     "opening",
     "planted",
     "refused_after_doubt",
+    "sent_nothing",
     "whole",
 ]
 
@@ -310,6 +312,14 @@ def refused_after_doubt(  # noqa: PLR0913, PLR0917 - plain values; a record of t
     """Return the write that fences a commit of ours which may still land: it moves the record which that one needs."""
     fence = failed(_attempt(ask, account_id, now, RegistrationState.PENDING), failure, now, options)
     return _put_registration(fence, before)
+
+
+def sent_nothing(failed: Registration) -> bool:
+    """Tell whether a failed registration was refused by its first commit, so that no identity of it was ever sent.
+
+    With a remote provider that commit is refused for a taken identifier alone, and no later step is.
+    """
+    return failed.failure == UserAlreadyExists.code
 
 
 def account_end(owned: Owned, now: datetime, options: Options, *, embedded: bool) -> list[Write]:

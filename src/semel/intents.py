@@ -169,7 +169,9 @@ def _payload(intent: Intent) -> bytes:
     not said is left out: a key may be used for years, and a field of a later release must not make it another payload.
     """
     fields = msgspec.structs.asdict(intent)
-    del fields["password"], fields["idempotency_key"], fields["vetted"]
+    del fields["idempotency_key"], fields["vetted"]
+    # That there is one, where it may be left out: what is left out cannot be verified when the key comes again.
+    fields["password"] = intent.password is not None and intent.door in _TRUSTED
     if intent.credential is not None:  # no password that could be compared when the key comes again
         fields["credential"] = intent.credential.reveal()
     if intent.door in DOORS_THAT_CONVERGE and intent.federated is not None:

@@ -1,5 +1,7 @@
 """The same intent once more: by its key, or, within a window, without one."""
 
+from collections import Counter
+
 import pytest
 
 from semel.errors import (
@@ -11,6 +13,7 @@ from semel.errors import (
 )
 from semel.model import Account, Identity, Registration
 from semel.protocol.options import Options
+from semel.states import Door
 from semel.testing import Fault, Variant
 from tests.protocol.worlds import CREATED, KEY, OTHER_KEY, OTHER_PASSWORD, World
 
@@ -55,6 +58,45 @@ async def test_another_password_under_the_key_is_refused(variant: Variant | None
     assert (world.memory.table, world.provider.state) == before
     (noted,) = server.events.named("sign_in.failed")
     assert noted["account"] == world.one(Account).id
+
+
+@EVERYWHERE
+@pytest.mark.parametrize("keys", [(KEY, KEY), (None, None)], ids=["under its key", "as a double click"])
+async def test_no_password_is_another_request_than_one(
+    variant: Variant | None, keys: tuple[str | None, str | None]
+) -> None:
+    """Who knows the key, or all but the password, is not let in by leaving it out: where a door takes none."""
+    world = World(variant)
+    one, other = ({"door": Door.ADMIN, "idempotency_key": key} for key in keys)
+    await world.server().register(**one)
+    before = world.memory.table, world.provider.state
+    with pytest.raises(IdempotencyKeyReused if keys[0] else UserAlreadyExists):
+        await world.server("B").register(**other, password=None)
+    assert (world.memory.table, world.provider.state) == before
+
+
+@EVERYWHERE
+async def test_a_request_without_a_password_has_the_same_answer(variant: Variant | None) -> None:
+    """First and second both without; a password in the second is another request."""
+    world = World(variant)
+    asked = {"door": Door.ADMIN, "idempotency_key": KEY}
+    first = await world.server().register(**asked, password=None)
+    again = await world.server("B").register(**asked, password=None)
+    assert (again.account, again.replayed) == (first.account, True)
+    with pytest.raises(IdempotencyKeyReused):
+        await world.server("B").register(**asked)
+
+
+async def test_a_create_is_not_sent_again_without_its_password() -> None:
+    """Nobody has an identity without a password who asked for one: the retry that leaves it out is another request."""
+    world = World()
+    await world.abandoned(created=False, door=Door.ADMIN, idempotency_key=KEY)
+    world.lease_over()
+    with pytest.raises(IdempotencyKeyReused):
+        await world.server("B").register(door=Door.ADMIN, idempotency_key=KEY, password=None)
+    assert world.provider.everybody() == ()
+    await world.server("B").register(door=Door.ADMIN, idempotency_key=KEY)
+    assert world.left() == CREATED + Counter({"at the provider": 1})
 
 
 @pytest.mark.parametrize(

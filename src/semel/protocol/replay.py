@@ -34,6 +34,7 @@ async def _account_and_identity(engine: Engine, account_id: str) -> tuple[Accoun
 async def same_answer(engine: Engine, registration: Registration, password: Secret | None) -> Registered | None:
     """Answer a completed registration again. ``None``: the account has just gone, look again.
 
+    Without a ``password`` there was none the first time either: the fingerprint says whether there was one.
     Raises ``IdempotencyKeyReused`` where the password is another, which also counts as a failed sign-in.
     """
     found = await _account_and_identity(engine, registration.account_id)

@@ -64,6 +64,18 @@ async def test_a_taken_email_is_refused(caplog: pytest.LogCaptureFixture) -> Non
     assert kept == account
 
 
+@pytest.mark.parametrize("owner", ["rival", None], ids=["another account's", "a registration's"])
+async def test_an_old_email_that_is_no_longer_the_accounts_stays(owner: str | None) -> None:
+    """Somebody else owns or holds it by now: the account takes its new one, and gives up nothing of theirs."""
+    world, account = await made()
+    theirs = world.one(Identifier).but(account_id=owner, attempt_id="rival", registration="r", version=7)
+    world.edit(theirs)
+    person = await changed(world, account, Change(email=email(OTHER)))
+    assert person.account.email_canonical == OTHER
+    assert {(one.value, one.account_id) for one in world.records(Identifier)} == {(EMAIL, owner), (OTHER, account.id)}
+    assert await world.memory.get(Identifier, theirs.key) == theirs
+
+
 @pytest.mark.parametrize("fault", [Fault.DROP, Fault.LATE])
 async def test_a_refusal_after_a_doubt_is_final(fault: Fault) -> None:
     """The commit that may still land, cannot: somebody took the email meanwhile, and the account has moved."""

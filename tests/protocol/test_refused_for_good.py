@@ -9,6 +9,7 @@ import pytest
 from semel.checking import Aftermath, check_aftermath
 from semel.errors import (
     ApplicationRefused,
+    IdentityAlreadyExists,
     IdentityOutcome,
     OutcomeUnknown,
     ProviderRefused,
@@ -19,7 +20,7 @@ from semel.errors import (
 from semel.model import Account, Identifier, Registration
 from semel.states import RegistrationState
 from semel.testing import Fault, Variant
-from tests.protocol.worlds import CREATED, CREATED_REMOTE, FORGOTTEN, KEY, OTHER_KEY, World, no_account
+from tests.protocol.worlds import CREATED, CREATED_REMOTE, EMAIL, FORGOTTEN, KEY, OTHER_KEY, World, no_account
 
 REFUSALS = pytest.mark.parametrize("refusal", [ApplicationRefused, StoreRejected])
 
@@ -125,6 +126,23 @@ async def test_a_refusal_by_the_provider_says_what_an_earlier_create_may_have_le
     assert refused.value.identity is IdentityOutcome.REMOVAL_DUE
     await server.rest()
     assert world.left() == FORGOTTEN
+
+
+async def test_a_taken_email_says_what_an_earlier_create_may_have_left() -> None:
+    """Nothing where the first create met somebody's identity; a removal where one before had no answer."""
+    world = World()
+    server = world.server()
+    world.outside.next("create", Fault.DROP)
+    with pytest.raises(OutcomeUnknown):
+        await server.register(idempotency_key=KEY)
+    world.provider.plant(EMAIL)
+    world.lease_over()
+    with pytest.raises(IdentityAlreadyExists) as refused:
+        await server.register(idempotency_key=KEY)
+    assert refused.value.identity is IdentityOutcome.REMOVAL_DUE
+    with pytest.raises(IdentityAlreadyExists) as refused:
+        await server.register(idempotency_key=OTHER_KEY)
+    assert refused.value.identity is None
 
 
 @REFUSALS

@@ -2,14 +2,19 @@
 
 import asyncio
 from collections import Counter
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from semel.errors import OutcomeUnknown
-from semel.model import Identity
+from semel.model import Account, Identity
+from semel.states import IdentityState
 from semel.testing import Fault, Variant
 from tests.protocol.worlds import CREATED_REMOTE, FORGOTTEN, World
 
+RENAMING = pytest.mark.parametrize("variant", [Variant.NAMED, Variant.MARKER])
+"""Providers with ids of their own, at which what says whose an identity is can be changed."""
 VARIANTS = pytest.mark.parametrize("variant", list(Variant))
 
 
@@ -149,6 +154,69 @@ async def test_two_servers_remove_as_one() -> None:
         await asyncio.gather(*(world.server(name).upkeep.once() for name in "BC"))
     assert world.left() == CREATED_REMOTE + Counter({"registration withdrawn": 3})
     assert world.one(Identity).id == stays.id
+
+
+def rename(world: World, **changes: Any) -> None:  # noqa: ANN401 - as the provider keeps them
+    """Take away from the identities at the provider what says that they are ours; or as is said."""
+    kept = tuple(replace(one, label=None, **changes) for one in world.provider.state.identities)
+    world.provider.state = replace(world.provider.state, identities=kept)
+
+
+@RENAMING
+async def test_what_was_renamed_at_the_provider_is_removed(variant: Variant) -> None:
+    """By the provider's own id: it looks absent by ours, and would stay for ever."""
+    world = World(variant)
+    account = (await world.server().register()).account
+    rename(world)
+    await world.server().delete(account.id)
+    assert world.left()["at the provider"] == 1
+    await world.server().rest()
+    assert world.left() == Counter({"registration withdrawn": 1})
+
+
+@RENAMING
+async def test_what_was_renamed_and_has_another_account_stays(variant: Variant) -> None:
+    """Somebody has signed in with it meanwhile: the record under which it is known now keeps upkeep from it."""
+    world = World(variant)
+    account = (await world.server().register()).account
+    rename(world, email="grace@example.org")
+    healed, _ = await world.server().sign_in("grace@example.org")
+    await world.server().delete(account.id)
+    await world.server().rest()
+    assert (world.one(Account).id, world.one(Identity).id) == (healed.id, healed.id)
+    assert world.left() == CREATED_REMOTE + Counter({"registration withdrawn": 1})
+
+
+@RENAMING
+async def test_who_signs_in_while_it_is_looked_at_keeps_it(variant: Variant) -> None:
+    """Of the sign-in and the removal one has the record."""
+    world = World(variant)
+    account = (await world.server().register()).account
+    rename(world)
+    await world.server().delete(account.id)
+    taken = Identity(id="provider-1", state=IdentityState.OWNED, version=7)
+    world.network.before("commit", lambda: world.edit(taken))
+    await world.server().upkeep.once()
+    await world.server().rest()
+    assert (world.left()["at the provider"], world.one(Identity)) == (1, taken)
+
+
+@pytest.mark.parametrize("operation", ["find", "commit"])
+async def test_a_removal_is_not_forgotten_before_it_is_handed_on(operation: str) -> None:
+    """No answer to the look by the provider's own id, or to the commit that condemns what is there: not yet over."""
+    world = World(Variant.NAMED)
+    account = (await world.server().register()).account
+    rename(world)
+    await world.server().delete(account.id)
+    world.clock.advance(world.options.removal_horizon)
+    if operation == "find":
+        world.outside.next("find", None, Fault.DROP)
+    else:
+        world.network.next("commit", Fault.DROP)
+    await world.server().upkeep.once()
+    assert world.condemned().id == account.id
+    await world.server().rest()
+    assert world.left() == Counter({"registration withdrawn": 1})
 
 
 async def test_a_living_identity_is_no_removal() -> None:

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from typing import cast
 
 from semel.model import Identity, Record
-from semel.ports import Absent, Delete, Found, Replace, Unknown
+from semel.ports import Absent, Delete, Found, Insert, Replace, Unknown
 from semel.protocol import commits
-from semel.protocol.engine import Engine
+from semel.protocol.engine import Engine, Outcome
 from semel.states import IdentityState
 
 __all__ = ["remove"]
@@ -21,6 +21,8 @@ async def remove(engine: Engine, record: Record) -> bool:
         return False
     now = engine.clock.now()
     said = await _look(engine, identity)
+    if isinstance(said, Absent):
+        said = await _renamed(engine, identity, now)
     spared = _spares(identity, said)
     over = identity.look_until is not None and identity.look_until <= now
     if over and (spared or isinstance(said, Absent)):
@@ -48,6 +50,23 @@ def _spares(identity: Identity, said: Found | Absent | Unknown) -> bool:
 
 async def _look(engine: Engine, identity: Identity) -> Found | Absent | Unknown:
     return Absent() if engine.remote is None else await engine.remote.find(identity.id)
+
+
+async def _renamed(engine: Engine, identity: Identity, now: datetime) -> Found | Absent | Unknown:
+    """Look by the provider's own id as well: whoever renamed what was ours took away what says whose it is.
+
+    Under what it is known by now somebody may have signed in, and been given an account; so the record of that decides.
+    Where there is none, this condemns it, which is a removal of its own.
+    """
+    known = identity.provider_id
+    if engine.remote is None or known is None or known == identity.id or commits.is_planted(identity):
+        return Absent()
+    said = await engine.remote.find(known)
+    if not isinstance(said, Found) or said.identity_id == identity.id:
+        return said
+    also = Identity(id=said.identity_id, state=IdentityState.CONDEMNED, provider_id=said.provider_id)
+    put = await engine.put([Insert(commits.condemned(also, now, engine.options))])
+    return Unknown("not known to be condemned") if put.outcome is Outcome.UNKNOWN else Absent()
 
 
 def _next_look(engine: Engine, identity: Identity, now: datetime) -> datetime:

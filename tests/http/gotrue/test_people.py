@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from typing_extensions import override
 
+from semel import Semel
 from semel.model import Identity
 from semel.ports import Write
 from semel.stores.memory import MemoryStore
+from tests.http.conftest import settings
 from tests.http.gotrue.conftest import KEYS, PASSWORD, Api, refusal, serving
 
 
@@ -160,6 +162,31 @@ async def test_where_emails_are_to_be_confirmed_nobody_signs_in_before() -> None
         assert (await api.sign_in(ADA)).status_code == 200
         made_up = (await api.sign_up(ADA)).json()
         assert (made_up["id"] == made["id"], made_up["identities"], made_up["role"]) == (False, [], "")
+
+
+async def test_a_stranger_sees_nothing_that_the_first_sign_up_did_not_say() -> None:
+    """As at the real server that user comes again; but not what an administrator has set there."""
+    async with serving(gotrue_autoconfirm=False) as api:
+        made = (await api.sign_up(ADA, data={"n": 1})).json()
+        change = {"app_metadata": {"tenant": "secret"}, "role": "auditor", "aud": "inner", "ban_duration": "24h"}
+        assert (await api.admin("PUT", f"/users/{made['id']}", json=change)).json()["role"] == "auditor"
+        again = (await api.sign_up(ADA, data={"n": 2})).json()
+        assert again.keys() == made.keys()
+        shown = ("id", "role", "aud", "app_metadata", "user_metadata")
+        assert [again[name] for name in shown] == [made[name] for name in shown]
+
+
+async def test_a_stranger_sees_nothing_of_who_signed_up_by_another_door() -> None:
+    """Neither name, attributes and phone, nor when it signed in."""
+    store = MemoryStore()
+    async with serving(store, gotrue_autoconfirm=False) as api:
+        async with Semel(settings(upkeep=False), store=store) as semel:
+            person: dict[str, Any] = {"email": ADA, "password": PASSWORD, "full_name": "Ada", "phone": "+14155552671"}
+            account = (await semel.register(**person, attributes={"plan": 1})).account
+            await semel.sign_in(ADA, PASSWORD)
+        shown = (await api.sign_up(ADA)).json()
+        assert shown["id"] == account.id
+        assert (shown["user_metadata"], shown["phone"], shown.get("last_sign_in_at")) == ({}, "", None)
 
 
 async def test_a_session_of_the_other_door_lets_in_nobody_who_is_not_confirmed() -> None:

@@ -15,7 +15,7 @@ from semel.errors import AccountInactive, InvalidCredentials, NotFound, UserAlre
 from semel.http.gotrue import rules
 from semel.http.gotrue.answers import AuthError, banned, disabled, invalid, reply, text
 from semel.http.gotrue.calls import AuthCall, Body, Caller
-from semel.http.gotrue.users import ROLE, confirmed_at, session_body, user_body
+from semel.http.gotrue.users import ROLE, confirmed_at, session_body, to_strangers, user_body
 from semel.http.idempotency import idempotency_key
 from semel.identity_updates import Change, update_identity
 from semel.intents import Intent
@@ -130,14 +130,14 @@ def _new_person(call: AuthCall, body: _SignUp) -> tuple[canonical.Canonical, Sec
 async def _seen_before(call: AuthCall, intent: Intent, email: canonical.Canonical) -> dict[str, Any]:
     """Return what a sign-up with a taken email is answered where emails are to be confirmed.
 
-    Whose email is not confirmed is that user, unchanged; else a user that was made up, so that nobody learns from it
-    who has an account.
+    Whose email is not confirmed is that user, unchanged, as strangers see it; else a user that was made up, so that
+    nobody learns from it who has an account.
     """
     store = call.parts.engine.store
     owner = await store.get(Identifier, email.name)
     found = await call.person(owner.account_id) if owner is not None and owner.account_id is not None else None
     if found is not None and confirmed_at(found, autoconfirm=False) is None:
-        return user_body(found, autoconfirm=False, fresh=True)
+        return user_body(to_strangers(found), autoconfirm=False, fresh=True)
     now = call.parts.engine.clock.now()
     return {
         "id": call.parts.engine.ids.uuid(),

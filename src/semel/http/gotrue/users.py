@@ -9,12 +9,12 @@ from typing import Any, Final
 
 import msgspec
 
-from semel.details import Details, details_of
+from semel.details import Details, details_of, details_text
 from semel.gotrue_tokens import GoTrueTokens
 from semel.model import Account
 from semel.sessions import Person, Session
 
-__all__ = ["ROLE", "confirmed_at", "session_body", "user_body"]
+__all__ = ["ROLE", "confirmed_at", "session_body", "to_strangers", "user_body"]
 
 ROLE: Final = "authenticated"
 """The usual role, and the usual audience."""
@@ -62,6 +62,19 @@ def user_body(
         "is_anonymous": False,
     }
     return shown
+
+
+def to_strangers(person: Person) -> Person:
+    """Return what of a person anybody may see who signs up with the same email.
+
+    What a sign-up of this API said, as at the real server; nothing that an administrator or another door said or did.
+    """
+    details, account = details_of(person.identity), person.account
+    account = account.but(identifiers=(), last_sign_in_at=None, banned_until=None)
+    if not details.signed_up:
+        account = account.but(attributes="{}", full_name=None)
+    shown = Details(signed_up=details.signed_up, confirmed=details.confirmed, confirmed_at=details.confirmed_at)
+    return Person(account, person.identity.but(details=details_text(shown)))
 
 
 def session_body(tokens: GoTrueTokens, session: Session, person: Person, user: Mapping[str, Any]) -> dict[str, Any]:

@@ -287,7 +287,7 @@ class Settings(BaseSettings):
     """Whether an email that signs up there counts as confirmed. Without it nobody signs in there before an
     administrator has confirmed the email."""
     gotrue_password_min_length: Annotated[int, Field(ge=1, le=72)] = 6
-    """How many characters a password has there at least."""
+    """How long a password is there at least, in bytes, as Supabase Auth counts: é has two."""
     gotrue_password_required_characters: str = ""
     """Sets of characters, parted by colons (abc:ABC:0123): a password has one of each there."""
 

@@ -99,6 +99,12 @@ async def test_a_sign_up_at_fault_is_refused(api: Api, body: Any, status: int, c
     assert (await api.admin("GET", "/users")).headers["x-total-count"] == "0"
 
 
+@pytest.mark.parametrize(("password", "status"), [("éé", 422), ("ééé", 200), ("é" * 36, 200), ("é" * 37, 400)])
+async def test_a_passwords_length_is_counted_in_bytes(api: Api, password: str, status: int) -> None:
+    """As the real server counts it, at both ends: from 6 to 72."""
+    assert (await api.sign_up(ADA, password=password)).status_code == status
+
+
 async def test_a_wrong_password_and_an_unknown_email_are_one_refusal(api: Api) -> None:
     """Nobody learns who has an account."""
     await api.sign_up(ADA)

@@ -65,6 +65,7 @@ def _malformed() -> AuthError:
 def weakness(password: str, options: GoTrueOptions) -> Weakness | None:
     """Return why a password is weak, ``None`` for one that is not."""
     faults: dict[str, str] = {}
+    # In bytes, whatever the text says: so does the server, here as with the longest (Go's len, in its password.go).
     if len(password.encode("utf-8", "surrogatepass")) < options.password_min_length:
         faults["length"] = f"Password should be at least {options.password_min_length} characters."
     sets = [one for one in options.password_required_characters.split(":") if one]

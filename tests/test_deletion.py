@@ -2,6 +2,7 @@
 
 from collections import Counter
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
@@ -110,6 +111,31 @@ async def test_an_account_that_changes_meanwhile_is_deleted_as_it_is_then(varian
     world.network.before("commit", lambda: world.edit(account.but(full_name="Ada", version=account.version + 1)))
     await world.server().delete(account.id)
     assert (world.records(Account), world.network.calls["commit"]) == ([], 2)
+
+
+@EVERYWHERE
+async def test_an_account_in_a_crowd_is_deleted_when_the_crowd_has_gone(variant: Variant | None) -> None:
+    """Whoever is refused more often than is usual pauses, as long as a request may wait, and gets its turn."""
+    world = World(variant)
+    account = (await world.server().register()).account
+    for nth in range(1, 3 * world.options.rounds):
+        world.network.before("commit", partial(world.edit, account.but(full_name="Ada", version=nth)), nth)
+    began = world.clock.monotonic()
+    await world.server().delete(account.id)
+    assert world.records(Account) == []
+    assert 0 < world.clock.monotonic() - began < world.options.wait
+
+
+async def test_an_account_that_never_rests_leaves_the_outcome_unknown() -> None:
+    """Once the wait is over, and not before."""
+    world = World(None)
+    account = (await world.server().register()).account
+    began = world.clock.monotonic()
+    for nth in range(1, 1000):
+        world.network.before("commit", partial(world.edit, account.but(full_name="Ada", version=nth)), nth)
+    with pytest.raises(OutcomeUnknown):
+        await world.server().delete(account.id)
+    assert world.clock.monotonic() - began >= world.options.wait
 
 
 async def test_nobody_is_not_found() -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from semel.errors import NotFound, OutcomeUnknown, StoreInconsistent, StoreUnavailable
+from semel.errors import NotFound, StoreInconsistent
 from semel.model import Account, Identifier, Identity, Registration, SessionFamily
+from semel.patience import Patience
 from semel.ports import Found, Ref
 from semel.protocol import commits
 from semel.protocol.commits import Owned
-from semel.protocol.engine import Engine, Outcome
+from semel.protocol.engine import Engine
 from semel.states import IdentityState, RegistrationState
 
 __all__ = ["delete_account"]
@@ -21,52 +22,53 @@ async def delete_account(engine: Engine, account_id: str) -> None:
     From then on its idempotency key answers 410 until retention. Raises ``NotFound``, ``OutcomeUnknown``,
     ``StoreInconsistent`` or another ``StoreError``.
     """
-    deletion = _Deletion(engine, account_id)
-    try:
-        for _ in range(engine.options.rounds):
-            if await deletion.tried():
-                return await _deleted(engine, account_id)
-    except StoreUnavailable as error:
-        if deletion.doubt:  # "nothing was changed" would not be true
-            raise OutcomeUnknown(retry_after=engine.options.wait) from error
-        raise
-    if deletion.contradictions == engine.options.rounds:
-        raise StoreInconsistent("The account has no identity of its own")
-    raise OutcomeUnknown(retry_after=engine.options.wait)
+    with Patience(engine) as patience:
+        deletion = _Deletion(engine, account_id, patience)
+        while not await deletion.tried():
+            if deletion.tries >= engine.options.rounds:  # the first go at once: most meet one change, and no crowd
+                await patience.pause()
+    await _deleted(engine, account_id)
 
 
 class _Deletion:
     """The deletion of one account in one life: an id that was freed may be chosen again."""
 
-    def __init__(self, engine: Engine, account_id: str) -> None:
+    def __init__(self, engine: Engine, account_id: str, patience: Patience) -> None:
         self._engine = engine
         self._account_id = account_id
+        self._patience = patience
         self._life: tuple[str, datetime] | None = None
-        self.contradictions = 0
-        self.doubt = False
+        self._contradictions = 0
+        self.tries = 0
 
     async def tried(self) -> bool:
         """Whether it is done. Raises ``NotFound`` where there is no such account, and a commit of ours is not why."""
         engine = self._engine
+        self.tries += 1
         try:
             owned = await _owned(engine, self._account_id)
         except NotFound:
-            if self.doubt:
+            if self._patience.doubt:
                 return True
             raise
         if owned is None:
-            self.contradictions += 1
+            self._contradicted()
             return False
         life = (owned.account.registration, owned.account.created_at)
         self._life = self._life or life
         if life != self._life:
-            if self.doubt:
+            if self._patience.doubt:
                 return True
             raise NotFound
         embedded = engine.embedded is not None
-        put = await engine.put(commits.account_end(owned, engine.clock.now(), engine.options, embedded=embedded))
-        self.doubt |= put.outcome is Outcome.UNKNOWN
-        return put.done
+        end = commits.account_end(owned, engine.clock.now(), engine.options, embedded=embedded)
+        return (await self._patience.put(end)).done
+
+    def _contradicted(self) -> None:
+        """Take note; once it is no passing sight, and no commit of ours is why, say so."""
+        self._contradictions += 1
+        if self._contradictions == self._engine.options.rounds and not self._patience.doubt:
+            raise StoreInconsistent("The account has no identity of its own")
 
 
 async def _deleted(engine: Engine, account_id: str) -> None:

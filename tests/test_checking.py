@@ -59,7 +59,7 @@ STATES: dict[EmailState, Callable[[World], Awaitable[None]]] = {
 
 
 @VARIANTS
-@pytest.mark.parametrize("state", EmailState)
+@pytest.mark.parametrize("state", STATES)
 async def test_each_state_is_told(state: EmailState, variant: Variant) -> None:
     """With the ids of what is there and the next step; the store and the provider stay as they are."""
     world = World(variant)
@@ -107,6 +107,19 @@ async def test_another_email_at_the_provider_is_told() -> None:
     found = await check_email(world.server("B").engine, NAME)
     assert (found.state, found.another_email, found.identity_id) == (EmailState.COMPLETE, True, account.id)
     assert "another email" in found.next
+
+
+@pytest.mark.parametrize("variant", [Variant.OWN, Variant.NAMED])
+async def test_an_email_that_another_accounts_identity_bears_is_told(variant: Variant) -> None:
+    """From the side of whoever wants the email: nobody is told to delete an identity that somebody lives with."""
+    world = World(variant)
+    await whole(world)
+    account = world.one(Account)
+    await world.provider.update(account.id, email="somebody@example.com")
+    found = await check_email(world.server("B").engine, Name("email", "somebody@example.com"))
+    assert (found.state, found.another_email) == (EmailState.OF_ANOTHER, True)
+    assert (found.account_id, found.identity_id, found.registration) == (account.id, account.id, account.registration)
+    assert "delete" not in found.next.lower()
 
 
 async def test_what_somebody_planted_is_no_removal_of_ours() -> None:

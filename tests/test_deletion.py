@@ -103,6 +103,20 @@ async def test_a_lost_answer_deletes_once(variant: Variant | None, fault: Fault)
 
 
 @EVERYWHERE
+async def test_an_account_whose_identity_somebody_took_out_of_the_tables_can_be_deleted(
+    variant: Variant | None,
+) -> None:
+    """It is all that can be done with it; at a remote provider a removal is made all the same."""
+    world = World(variant)
+    account = (await world.server().register()).account
+    world.edit(gone=(Identity, (account.id,)))
+    await world.server().delete(account.id)
+    await world.server().rest()
+    assert world.left() == WITHDRAWN
+    assert not (await world.server().register()).replayed
+
+
+@EVERYWHERE
 async def test_an_account_that_changes_meanwhile_is_deleted_as_it_is_then(variant: Variant | None) -> None:
     """A change between the look and the commit makes the deletion look again."""
     world = World(variant)
@@ -177,16 +191,12 @@ async def test_a_key_that_has_run_again_is_left_alone() -> None:
     assert world.one(Registration).state is RegistrationState.COMPLETED
 
 
-@pytest.mark.parametrize("state", [None, IdentityState.HELD, IdentityState.CONDEMNED])
-async def test_an_account_without_an_identity_of_its_own_is_an_inconsistency(state: IdentityState | None) -> None:
+@pytest.mark.parametrize("state", [IdentityState.HELD, IdentityState.CONDEMNED])
+async def test_an_account_whose_identity_is_not_its_own_is_an_inconsistency(state: IdentityState) -> None:
     """Somebody edited the tables: the deletion says so, and changes nothing."""
     world = World()
     account = (await world.server().register()).account
-    identity = world.one(Identity)
-    if state is None:
-        world.edit(gone=(Identity, identity.key))
-    else:
-        world.edit(identity.but(state=state))
+    world.edit(world.one(Identity).but(state=state))
     before = world.memory.table, world.provider.state
     with pytest.raises(StoreInconsistent):
         await world.server().delete(account.id)

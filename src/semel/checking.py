@@ -22,6 +22,8 @@ class EmailState(StrEnum):
 
     COMPLETE = "complete"
     """An account owns it, and its identity is there."""
+    OF_ANOTHER = "of_another"
+    """No account owns it, and the identity that bears it at the provider is another account's."""
     NOTHING = "nothing"
     """Neither half is there: it is free."""
     IDENTITY_ONLY = "identity_only"
@@ -36,10 +38,13 @@ class EmailState(StrEnum):
 
 _NEXT = {
     EmailState.COMPLETE: "Nothing to do.",
+    EmailState.OF_ANOTHER: "At the identity provider somebody gave it to the identity of this account, which has "
+    "another email. Set the email there back; then a sign-up will have this one.",
     EmailState.NOTHING: "Nothing to do: a sign-up will have it.",
     EmailState.IDENTITY_ONLY: "Who signs in with its password is given an account. If it is nobody's, delete it at the "
     "identity provider; then a sign-up will have the email.",
-    EmailState.ACCOUNT_ONLY: "Nobody can sign in. Delete the account; then a sign-up will have the email.",
+    EmailState.ACCOUNT_ONLY: "Nobody can sign in. Delete the account (`Semel.delete_account` of the library, or "
+    "Supabase's API here); then a sign-up will have the email.",
     EmailState.IN_FLIGHT: "Wait: its request ends, or upkeep ends it. `semel registration show` says when.",
     EmailState.REMOVAL_DUE: "Wait for upkeep, or run `semel upkeep --once`. `semel removal list` says when it looks.",
 }
@@ -63,7 +68,8 @@ class EmailCheck(msgspec.Struct, frozen=True):
     @property
     def next(self) -> str:
         """What to do, for people."""
-        return _ANOTHER_EMAIL if self.another_email else _NEXT[self.state]
+        astray = self.another_email and self.state is EmailState.COMPLETE
+        return _ANOTHER_EMAIL if astray else _NEXT[self.state]
 
 
 async def check_email(engine: Engine, name: Name) -> EmailCheck:
@@ -104,6 +110,9 @@ async def _unowned(engine: Engine, name: Name) -> EmailCheck:
         return EmailCheck(EmailState.REMOVAL_DUE, identity_id=record.id)
     if record is not None and record.state is IdentityState.HELD:
         return EmailCheck(EmailState.IN_FLIGHT, identity_id=record.id, registration=record.registration)
+    owner = await engine.store.get(Account, (found.identity_id,))
+    if owner is not None:
+        return EmailCheck(EmailState.OF_ANOTHER, owner.id, found.identity_id, owner.registration, another_email=True)
     return EmailCheck(EmailState.IDENTITY_ONLY, identity_id=found.identity_id)
 
 

@@ -77,7 +77,10 @@ async def _deleted(engine: Engine, account_id: str) -> None:
 
 
 async def _owned(engine: Engine, account_id: str) -> Owned | None:
-    """Read the account and all that it owns; ``None`` where its identity is not its own, or it has just gone."""
+    """Read the account and all that it owns; ``None`` where its identity is not its own, or it has just gone.
+
+    Somebody who edits tables may have taken its identity's record away: then it ends without one.
+    """
     account = await engine.store.get(Account, (account_id,))
     if account is None:
         raise NotFound
@@ -88,11 +91,11 @@ async def _owned(engine: Engine, account_id: str) -> Owned | None:
         *(Ref(SessionFamily, (session,)) for session in account.sessions),
     ]
     identity, registration, *others = await engine.store.get_many(refs)
-    if not isinstance(identity, Identity) or identity.state is not IdentityState.OWNED:
+    if identity is not None and getattr(identity, "state", None) is not IdentityState.OWNED:
         return None
     return Owned(
         account,
-        identity,
+        identity if isinstance(identity, Identity) else None,
         tuple(one for one in others if isinstance(one, Identifier) and one.account_id == account_id),
         tuple(one for one in others if isinstance(one, SessionFamily) and one.account_id == account_id),
         registration if isinstance(registration, Registration) and _made(registration, account_id) else None,

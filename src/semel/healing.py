@@ -68,6 +68,7 @@ class SignInDoor:
             await past(self._engine, record.registration or "", deadline)
             return None
         if record.state is IdentityState.CONDEMNED:
+            self._engine.events.emit("sign_in.failed", {"door": Door.SIGN_IN})
             raise InvalidCredentials
         if account is None:
             return None

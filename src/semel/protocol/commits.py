@@ -20,6 +20,7 @@ from semel.model import (
     Name,
     OutboxEvent,
     Profile,
+    Record,
     Registration,
     Secret,
     SessionFamily,
@@ -104,7 +105,8 @@ class Owned(msgspec.Struct, frozen=True):
     """An account and all that it owns."""
 
     account: Account
-    identity: Identity
+    identity: Identity | None
+    """``None`` where somebody has taken its record away."""
     identifiers: tuple[Identifier, ...]
     sessions: tuple[SessionFamily, ...]
     registration: Registration | None
@@ -170,6 +172,11 @@ def opening(held: Held, before: Registration | None) -> list[Write]:
     """Commit 1. ``before`` is the failed attempt under the same key that was read, if any."""
     inserts: list[Write] = [Insert(record) for record in (*held.identifiers, held.identity) if record]
     return [_put_registration(held.registration, before), *inserts]
+
+
+def _put(record: Record) -> Write:
+    """Write over the record that was read; insert one that was never stored."""
+    return Replace(record) if record.version else Insert(record)
 
 
 def account_of(registration: Registration, names: Sequence[Name], profile: Profile, now: datetime) -> Account:
@@ -324,9 +331,13 @@ def sent_nothing(failed: Registration) -> bool:
 
 def account_end(owned: Owned, now: datetime, options: Options, *, embedded: bool) -> list[Write]:
     """The commit that ends an account: all that it owns goes with it, and its key answers 410 from now on."""
-    account, identity = owned.account, owned.identity
+    account = owned.account
+    identity = owned.identity or Identity(id=account.id, state=IdentityState.OWNED)
     writes: list[Write] = [Delete(record) for record in (account, *owned.identifiers, *owned.sessions)]
-    writes.append(Delete(identity) if embedded else Replace(condemned(identity, now, options)))
+    if not embedded:
+        writes.append(_put(condemned(identity, now, options)))
+    elif owned.identity is not None:
+        writes.append(Delete(identity))
     writes.append(event("account.deleted", account, now, options))
     if owned.registration is not None:
         kept = now + timedelta(seconds=options.completed_kept)

@@ -181,10 +181,9 @@ class Outside:
             return await self._condemn(other) if self._planted(other) else _Whose.SOMEBODYS, None
         if record.state is IdentityState.CONDEMNED:
             return await self._remove(record, other), None
-        if record.state is IdentityState.OWNED:
-            owner = await self._engine.store.get(Account, (record.id,))
-            if owner is not None and Name("email", self._ask.email or "") in owner.identifiers:
-                return _Whose.SOMEBODYS, None
+        if record.state is IdentityState.OWNED and await self._engine.store.get(Account, (record.id,)) is not None:
+            # Whether or not that account has this email as well: at the provider somebody gave it to its identity.
+            return _Whose.SOMEBODYS, None
         return _Whose.OPEN, None
 
     def _planted(self, other: Found) -> bool:

@@ -135,7 +135,7 @@ _REFUSES: Final = {
     "forged": "identity_already_exists",
     "planted": "identity_already_exists",
     "young": "identity_already_exists",
-    "astray": "outcome_unknown",
+    "astray": "identity_already_exists",
     "refusing": "application_refused",
     "rejecting": "provider_refused",
 }

@@ -170,6 +170,11 @@ def test_the_example_lists_every_setting_with_its_default_and_meaning(read: Read
     ] == []
 
 
+def test_accounts_may_be_told_to_follow_no_table_anywhere() -> None:
+    """Whoever has left Supabase says so with whatever provider there is now."""
+    assert Settings(_env_file=None, identity_table="none").identity_table == "none"
+
+
 def test_supabases_api_needs_the_embedded_provider(read: Read) -> None:
     """Both settings are named; a short secret is refused, and not repeated."""
     remote = "SEMEL_PROVIDER_URL=fake+tcp://127.0.0.1:1\n"

@@ -40,6 +40,7 @@ T = TypeVar("T")
 PREFIX: Final = "SEMEL_"
 _OF_THE_TESTS: Final = "SEMEL_TEST_"
 _DAY: Final = 86_400.0
+_NO_TABLE: Final = "none"
 _TABLE: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}\.[a-z_][a-z0-9_]{0,62}")
 _ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+")
 _BY_KUBERNETES: Final = re.compile(r"semel_(service_(host|port.*)|port_\d+_.*)", re.IGNORECASE)
@@ -158,8 +159,8 @@ def _origins(origins: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _table(name: str) -> str:
-    if not _TABLE.fullmatch(name):
-        raise ValueError("must be schema.table, of lower-case letters, digits and _")
+    if name != _NO_TABLE and not _TABLE.fullmatch(name):
+        raise ValueError("must be schema.table, of lower-case letters, digits and _, or none")
     return name
 
 
@@ -220,7 +221,7 @@ class Settings(BaseSettings):
     username there, and people sign in by email alone. Do not change it once there are accounts."""
     identity_table: Annotated[str, AfterValidator(_table)] | None = None
     """The provider's own table of identities, such as auth.users, where it lives in the PostgreSQL database of the
-    store: `semel migrate` then lets accounts refer to it. None by default."""
+    store: `semel migrate` then lets accounts refer to it. `none` takes that away; without it all is left as it is."""
     provider_connections: Count = 64
     """How many requests to a remote identity provider a process has under way at once."""
     provider_queue: Annotated[int, Field(ge=0)] = 256
@@ -389,7 +390,7 @@ class Settings(BaseSettings):
 
     def _check_identity_table(self) -> None:
         store, provider = (scheme(url.get_secret_value()) for url in (self.database_url, self.provider_url))
-        if self.identity_table is not None and (store not in _POSTGRES or provider not in _TAKES_OUR_IDS):
+        if self.identity_table not in (None, _NO_TABLE) and (store not in _POSTGRES or provider not in _TAKES_OUR_IDS):
             needs = f"PostgreSQL in {variable('database_url')}, and Supabase Auth in {variable('provider_url')}"
             raise ConfigurationInvalid(f"{variable('identity_table')} needs {needs}")
 

@@ -23,6 +23,8 @@ from semel.states import Door, IdentityState, RegistrationState
 from semel.stores.sqlite import open_sqlite
 from semel.system import SystemIds
 from tests.cli.conftest import EMAIL, Run, sign_up
+from tests.stores.auth_users import AUTH_USERS
+from tests.stores.postgres_parts import connected
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -41,6 +43,28 @@ def test_migrating_is_told_and_may_be_repeated(run: Run) -> None:
     assert (first.code, first.json["before"]) == (0, None)
     again = run("migrate")
     assert (again.code, again.out) == (0, f"The tables are up to date ({first.json['after']}).\n")
+
+
+def test_a_key_to_the_providers_table_stays_unless_it_is_to_go(empty: Path, run: Run, postgres_database: str) -> None:
+    """Without the setting it is as before, and that is said with the word that takes it away."""
+    asyncio.run(make_auth_users(postgres_database))
+    here = f"SEMEL_DATABASE_URL={postgres_database}\n"
+    told = []
+    for more in ("SEMEL_IDENTITY_TABLE=auth.users\nSEMEL_PROVIDER_URL=fake+tcp://127.0.0.1:1\n", "", NOBODY):
+        (empty / ".env").write_text(here + more)
+        told.append(run("migrate").out.splitlines()[1:])
+    follows = "The accounts follow the identities in auth.users"
+    assert told == [[f"{follows}."], [f"{follows}, as before: SEMEL_IDENTITY_TABLE=none takes that away."], []]
+    assert run("migrate", "--json").json["identity_table"] is None
+
+
+NOBODY = "SEMEL_IDENTITY_TABLE=none\n"
+
+
+async def make_auth_users(url: str) -> None:
+    """Make the provider's table."""
+    async with connected(url) as connection:
+        await connection.execute(AUTH_USERS)
 
 
 @pytest.mark.usefixtures("empty")

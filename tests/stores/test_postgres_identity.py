@@ -1,5 +1,6 @@
 """Accounts that follow the identities of a provider in the same database, by a foreign key."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -8,14 +9,18 @@ import asyncpg
 import pytest
 
 from semel import Semel, Settings
-from semel.errors import ConfigurationInvalid, StoreRejected
-from semel.model import Account, Identity
-from semel.ports import Row
+from semel.errors import ConfigurationInvalid, StoreRejected, StoreUnavailable
+from semel.model import Account, Identity, Secret
+from semel.ports import NewIdentity, Row
 from semel.states import IdentityState, RegistrationState
 from semel.stores.migrate import Migrated, migrate
 from semel.stores.postgres import open_postgres
+from semel.stores.postgres_identity import NO_TABLE
+from semel.stores.postgres_migrate import migrate_server
+from semel.stores.postgres_url import parse_url
 from semel.stores.schema import ACCOUNT_FOLLOWS, REVISION
 from semel.testing.clock import SequentialIds
+from tests.services import pgbouncer
 from tests.stores.auth_users import AUTH_USERS, TableProvider
 from tests.stores.postgres_parts import connected, opened, sign_up
 
@@ -29,6 +34,8 @@ OURS = """
     SELECT attname FROM pg_attribute WHERE attrelid = 'semel.accounts'::regclass AND attnum > 0 AND NOT attisdropped
     UNION ALL SELECT indexname FROM pg_indexes WHERE schemaname = 'semel' AND tablename = 'accounts'
     UNION ALL SELECT conname FROM pg_constraint WHERE conrelid = 'semel.accounts'::regclass
+    UNION ALL SELECT tgname FROM pg_trigger WHERE tgrelid = 'semel.accounts'::regclass
+    UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = 'semel'::regnamespace
 """
 
 Connection: TypeAlias = "asyncpg.Connection[Any]"
@@ -117,17 +124,19 @@ LEFT = ("semel.accounts", "semel.identifiers", "public.profiles")
 
 
 async def test_migrating_is_repeatable_and_reversible(database: Connection, postgres_database: str) -> None:
-    """The second time nothing is written; without the setting all is as before it."""
+    """The second time nothing is written, nor without the setting; ``none`` makes all as before it."""
     await migrate(postgres_database)
     before = sorted(await database.fetch(OURS))
-    assert await migrate(postgres_database, USERS) == Migrated(REVISION, REVISION)
+    assert await migrate(postgres_database, USERS) == Migrated(REVISION, REVISION, USERS)
     assert await database.fetchval(KEYS, ACCOUNT_FOLLOWS) == (
         "FOREIGN KEY (identity_id) REFERENCES auth.users(id) DEFERRABLE"
     )
     made = await database.fetchval(MADE, ACCOUNT_FOLLOWS)
-    await migrate(postgres_database, USERS)
-    assert await database.fetchval(MADE, ACCOUNT_FOLLOWS) == made
-    await migrate(postgres_database)
+    for setting in (USERS, None):
+        assert await migrate(postgres_database, setting) == Migrated(REVISION, REVISION, USERS)
+        assert await database.fetchval(MADE, ACCOUNT_FOLLOWS) == made
+    for _ in range(2):
+        assert await migrate(postgres_database, NO_TABLE) == Migrated(REVISION, REVISION)
     assert sorted(await database.fetch(OURS)) == before
 
 
@@ -140,17 +149,19 @@ async def test_another_table_takes_the_place_of_the_first(database: Connection, 
 
 
 async def test_accounts_without_an_identity_are_told_of(database: Connection, postgres_database: str) -> None:
-    """One line, with the query that lists them; nothing is changed, and it works once they are mended."""
+    """One line, with the query that lists them; no server relies on it, and it works once they are mended."""
     await migrate(postgres_database)
     writes = sign_up(IDS)
     async with opened(postgres_database) as store:
         await store.commit(writes, IDS.token())
-    with pytest.raises(ConfigurationInvalid, match=r"identity is not in auth\.users; nothing was changed") as refused:
+    with pytest.raises(ConfigurationInvalid, match=r"identity is not in auth\.users; they are as before") as refused:
         await migrate(postgres_database, USERS)
     assert "\n" not in refused.value.detail
     listed = await database.fetch(refused.value.detail.split("`")[1])
     assert [row["id"] for row in listed] == [writes[0].record.key[0]]
-    assert await database.fetchval(KEYS, ACCOUNT_FOLLOWS) is None
+    assert "NOT VALID" in await database.fetchval(KEYS, ACCOUNT_FOLLOWS)
+    with pytest.raises(ConfigurationInvalid, match="or not all of them do: run `semel migrate`"):
+        await open_postgres(postgres_database, jitter=IDS.jitter, identity_table=USERS)
     await database.execute("INSERT INTO auth.users SELECT id::uuid, email FROM semel.accounts")
     await migrate(postgres_database, USERS)
     async with opened(postgres_database) as store:
@@ -203,10 +214,134 @@ async def test_a_server_does_not_start_on_accounts_that_follow_another_table(
 ) -> None:
     """Nor none: its guarantee would be missing in silence."""
     await database.execute("CREATE TABLE public.people (id uuid UNIQUE)")
-    for migrated, said in ((None, "follow no table"), ("public.people", r"follow public\.people")):
+    for migrated, said in (
+        (None, "follow no table, or not all of them do"),
+        ("public.people", r"follow public\.people"),
+    ):
         await migrate(postgres_database, migrated)
         with pytest.raises(ConfigurationInvalid, match=rf"auth\.users, and the accounts {said}: run `semel migrate`"):
             await open_postgres(postgres_database, jitter=IDS.jitter, identity_table=USERS)
+    with pytest.raises(ConfigurationInvalid, match=r"is none, and the accounts follow public\.people"):
+        await open_postgres(postgres_database, jitter=IDS.jitter, identity_table=NO_TABLE)
+
+
+async def test_a_server_starts_without_the_setting(provider: TableProvider, postgres_database: str) -> None:
+    """The key is there all the same, and holds."""
+    async with opened(postgres_database) as store:
+        with pytest.raises(StoreRejected, match="SEMEL_IDENTITY_TABLE"):
+            await store.commit(sign_up(IDS), IDS.token())
+        writes = sign_up(IDS)
+        await provider.create(NewIdentity(writes[0].record.key[0], EMAIL, Secret(PASSWORD), confirmed=True))
+        await store.commit(writes, IDS.token())
+
+
+@pytest.fixture
+async def populated(database: Connection, postgres_database: str) -> Connection:
+    """Some accounts that follow nothing yet, and their identities."""
+    await migrate(postgres_database)
+    async with opened(postgres_database) as store:
+        for _ in range(3):
+            await store.commit(sign_up(IDS), IDS.token())
+    await database.execute("INSERT INTO auth.users SELECT id::uuid FROM semel.accounts")
+    return database
+
+
+async def test_people_sign_up_while_it_is_made(populated: Connection, postgres_database: str) -> None:
+    """The table is not written anew, and its index waits for whoever has begun without keeping others waiting."""
+    place = await populated.fetchval(PLACE)
+    async with connected(postgres_database) as reader, opened(postgres_database) as store:
+        begun = reader.transaction(isolation="repeatable_read")
+        await begun.start()
+        await reader.fetchval("SELECT count(*) FROM auth.users")
+        migrating = asyncio.create_task(migrate(postgres_database, USERS))
+        while not await populated.fetchval(WAITS):
+            assert not migrating.done(), "nobody was waited for: the index was not made beside others' work"
+            await asyncio.sleep(0)
+        writes = sign_up(IDS)
+        await populated.execute("INSERT INTO auth.users VALUES ($1)", writes[0].record.key[0])
+        await store.commit(writes, IDS.token())
+        await begun.rollback()
+        await migrating
+    assert await populated.fetchval(PLACE) == place
+    assert await populated.fetchval("SELECT count(*) FROM semel.accounts WHERE identity_id::text = id") == 4
+    assert await populated.fetchval(WHOLE)
+
+
+PLACE = "SELECT relfilenode FROM pg_class WHERE oid = 'semel.accounts'::regclass"
+WAITS = "SELECT count(*) FROM pg_stat_progress_create_index WHERE phase LIKE 'waiting for old snapshots%'"
+WHOLE = f"SELECT convalidated FROM pg_constraint WHERE conname = '{ACCOUNT_FOLLOWS}'"  # noqa: S608 - a constant
+VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = 'semel.ix_semel_accounts_identity_id'::regclass"
+NOTED = """
+    CREATE TABLE public.noted (transaction bigint, held boolean);
+    CREATE FUNCTION public.note() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+        INSERT INTO public.noted SELECT txid_current(),
+            (SELECT convalidated FROM pg_constraint WHERE conname = 'fk_semel_accounts_identity_id');
+    END $$;
+    CREATE EVENT TRIGGER note ON ddl_command_end WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION public.note()
+"""
+
+
+async def test_the_key_is_made_first_and_checked_afterwards(populated: Connection, postgres_database: str) -> None:
+    """In transactions of their own: to make it shuts others out for a moment, to check it shuts out nobody."""
+    await populated.execute(NOTED)
+    await migrate(postgres_database, USERS)
+    noted = await populated.fetch("SELECT transaction, held FROM public.noted ORDER BY transaction")
+    assert [row["held"] for row in noted] == [None, False, True]
+    assert len({row["transaction"] for row in noted}) == 3
+
+
+NO_KEY = f"ALTER TABLE semel.accounts DROP CONSTRAINT {ACCOUNT_FOLLOWS}"
+NO_INDEX = "DROP INDEX semel.ix_semel_accounts_identity_id"
+HALF_AN_INDEX = """
+    UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'semel.ix_semel_accounts_identity_id'::regclass
+"""
+NO_VALUES = """
+    ALTER TABLE semel.accounts DISABLE TRIGGER USER;
+    UPDATE semel.accounts SET identity_id = NULL;
+    ALTER TABLE semel.accounts ENABLE TRIGGER USER
+"""
+NOT_CHECKED = f"UPDATE pg_constraint SET convalidated = false WHERE conname = '{ACCOUNT_FOLLOWS}'"  # noqa: S608
+
+
+@pytest.mark.parametrize("left", [[NO_KEY, NO_INDEX, NO_VALUES], [NO_KEY, HALF_AN_INDEX], [NO_KEY], [NOT_CHECKED]])
+async def test_an_interrupted_run_is_taken_up_by_the_next(
+    populated: Connection, postgres_database: str, left: list[str]
+) -> None:
+    """Wherever it was; an index that was begun is of no use, and made again."""
+    await migrate(postgres_database, USERS)
+    await populated.execute(";".join(left))
+    await migrate(postgres_database, USERS)
+    assert [await populated.fetchval(query) for query in (WHOLE, VALID)] == [True, True]
+    assert await populated.fetchval("SELECT count(*) FROM semel.accounts WHERE identity_id::text = id") == 3
+
+
+async def test_any_number_may_migrate_at_once(populated: Connection, postgres_database: str) -> None:
+    """One does it, and the others find it done."""
+    done = await asyncio.gather(*(migrate_server(parse_url(postgres_database), USERS) for _ in range(4)))
+    assert done == [Migrated(REVISION, REVISION, USERS)] * 4
+    assert [await populated.fetchval(query) for query in (WHOLE, VALID)] == [True, True]
+
+
+async def test_who_is_at_it_already_is_not_waited_for_for_ever(populated: Connection, postgres_database: str) -> None:
+    """It is said, and nothing is changed."""
+    async with populated.transaction():
+        await populated.execute("SELECT pg_advisory_xact_lock($1)", int.from_bytes(b"follow", "big"))
+        with pytest.raises(StoreUnavailable, match="Another `semel migrate` is at work"):
+            await migrate_server(parse_url(postgres_database), USERS, lock_seconds=0.2)
+    assert await populated.fetchval(KEYS, ACCOUNT_FOLLOWS) is None
+
+
+async def test_an_index_that_takes_too_long_through_a_pooler_is_told(
+    populated: Connection, postgres_database: str
+) -> None:
+    """Nobody can lift the role's bound there; past the pooler the next run goes on."""
+    with pgbouncer(postgres_database, bounds="SET statement_timeout = 3000") as through:
+        async with connected(postgres_database) as reader, reader.transaction(isolation="repeatable_read"):
+            await reader.fetchval("SELECT count(*) FROM auth.users")
+            with pytest.raises(ConfigurationInvalid, match="a database URL that leads past it"):
+                await migrate(through, USERS)
+    await migrate(postgres_database, USERS)
+    assert [await populated.fetchval(query) for query in (WHOLE, VALID)] == [True, True]
 
 
 async def test_a_pooler_may_stand_between(database: Connection, pgbouncer_database: str) -> None:

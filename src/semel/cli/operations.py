@@ -21,16 +21,17 @@ __all__ = ["config", "migrate", "upkeep"]
 def migrate(*, as_json: AsJson = False) -> None:
     """Bring the store's tables to this release. Safe to repeat, and with any number at once."""
     settings = read_settings()
-    before, after = asyncio.run(migrate_store(settings))
+    before, after, follows = asyncio.run(migrate_store(settings))
     if as_json:
-        print_json({"before": before, "after": after, "identity_table": settings.identity_table})
+        print_json({"before": before, "after": after, "identity_table": follows})
         return
     if before == after:
         print_lines(f"The tables are up to date ({after}).")
     else:
         print_lines(f"The tables are migrated from {before or 'nothing'} to {after}.")
-    if settings.identity_table is not None:
-        print_lines(f"The accounts follow the identities in {settings.identity_table}.")
+    if follows is not None:
+        stays = "" if settings.identity_table else ", as before: SEMEL_IDENTITY_TABLE=none takes that away"
+        print_lines(f"The accounts follow the identities in {follows}{stays}.")
 
 
 def upkeep(

@@ -1,7 +1,8 @@
 """Brings a store to this release's revision. Nothing else changes the tables, and ``semel migrate`` alone calls it.
 
 Safe with any number of processes at once. In a database one holds the lock and takes all of the steps in one
-transaction, the others wait for it and find nothing left to do.
+transaction, the others wait for it and find nothing left to do. That accounts follow a provider's table comes after it,
+in steps of their own.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ _ONE_AT_A_TIME: Final = threading.Lock()
 async def migrate(url: str, identity_table: str | None = None) -> Migrated:
     """Migrate the store of the URL; one that is up to date is left as it is.
 
-    On PostgreSQL accounts follow the ``identity_table`` (``schema.table``) from then on, and no other.
+    On PostgreSQL accounts follow the ``identity_table`` (``schema.table``) from then on, and no other; ``none`` lets
+    them follow none, and ``None`` leaves that as it is.
 
     Raises ``ConfigurationInvalid`` for a URL that is wrong or a store that is newer than this release,
     ``StoreUnavailable`` or ``StoreRejected`` where the store does not let it happen; no database is changed then.

@@ -30,7 +30,7 @@ from semel.stores.postgres_errors import (
     read_error,
     start_error,
 )
-from semel.stores.postgres_identity import followed, not_followed
+from semel.stores.postgres_identity import NO_TABLE, followed, not_followed
 from semel.stores.postgres_pool import Pool, Session
 from semel.stores.postgres_sql import ApplicationRow, Statements, inserted_accounts
 from semel.stores.postgres_steps import Steps
@@ -181,7 +181,7 @@ class PostgresStore:
     async def _check_followed(self, session: Session, table: str) -> None:
         rows = await session.fetch(followed(self._target.schema), (), self._seconds)
         found = rows[0][0] if rows else None
-        if found != table:
+        if found != (None if table == NO_TABLE else table):
             raise not_followed(found, table)
 
     async def _read(self, text: str, *parameters: object) -> list[asyncpg.Record]:

@@ -16,7 +16,7 @@ from semel.errors import SemelError
 from semel.stores.migrations.steps import LOCK_SECONDS, upgrade
 from semel.stores.postgres_connect import Connection, connect
 from semel.stores.postgres_errors import DRIVER_ERRORS, read_error, start_error
-from semel.stores.postgres_identity import follow
+from semel.stores.postgres_identity import NO_TABLE, check_fits, follow, look
 from semel.stores.postgres_url import PostgresUrl
 from semel.stores.schema import Migrated
 
@@ -37,15 +37,21 @@ async def migrate_server(
     url: PostgresUrl, identity_table: str | None = None, lock_seconds: float = LOCK_SECONDS
 ) -> Migrated:
     """See ``semel.stores.migrate.migrate``. ``lock_seconds`` bounds the wait for others that migrate as well."""
+    server = engine(url)
     try:
-        async with engine(url).begin() as connection:
+        async with server.begin() as connection:
             await connection.execute(text(f"SET LOCAL lock_timeout = {lock_seconds * 1000:.0f}"))
             await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
             if not await connection.run_sync(lambda sync: inspect(sync).has_schema(url.schema)):
                 await connection.execute(CreateSchema(url.schema))
             migrated = await connection.run_sync(upgrade, url.schema)
-            await follow(connection, url.schema, identity_table)
-            return migrated
+            follows = (await look(connection, url.schema)).table
+            if identity_table not in (None, NO_TABLE, follows):
+                await check_fits(connection, url.schema, identity_table)
+        if identity_table is not None:
+            await follow(server, url, identity_table, lock_seconds)
+            follows = None if identity_table == NO_TABLE else identity_table
+        return migrated._replace(follows=follows)
     except DBAPIError as error:
         raise _met(error) from error
     except DRIVER_ERRORS as error:

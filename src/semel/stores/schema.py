@@ -94,6 +94,8 @@ class Migrated(NamedTuple):
 
     before: str | None
     after: str
+    follows: str | None = None
+    """The identity provider's table that accounts refer to, as ``schema.table``; on PostgreSQL alone."""
 
 
 class Shape(Enum):

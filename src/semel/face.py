@@ -36,9 +36,6 @@ _PAGE: Final = range(1, 1001)
 _OPEN_DOORS: Final = frozenset({Door.SIGNUP, Door.ADMIN})
 """Those that an application may use itself: the others are led to by a proof or a sign-in."""
 
-_OPTIONAL_TEXTS: Final = ("email", "full_name", "username", "phone", "role", "idempotency_key")
-"""What of an intent is a text, or is not given."""
-
 _PASSES_A_ROTATION: Final = 60
 """Keys live for months: they are looked at once in so many passes of upkeep."""
 
@@ -151,24 +148,8 @@ class Semel:
         All successes under one idempotency key name one account, and a failed registration leaves nothing behind. It
         goes on where the caller is cancelled. Raises what ``Registrar.register`` raises.
         """
-        if not isinstance(door, Door) or door not in _OPEN_DOORS:
-            raise InvalidInput(errors=(FieldError("door", "not_allowed", "Use Door.SIGNUP or Door.ADMIN"),))
-        if not isinstance(attributes, Mapping | None):
-            raise InvalidInput(errors=(FieldError("attributes", "malformed", "Give a mapping"),))
-        intent = Intent(
-            door=door,
-            email=email,
-            password=None if password is None else _secret("password", password),
-            full_name=full_name,
-            username=username,
-            phone=phone,
-            role=role,
-            attributes=attributes or {},
-            idempotency_key=idempotency_key,
-        )
-        given = {field: getattr(intent, field) for field in _OPTIONAL_TEXTS}
-        _check_texts({field: value for field, value in given.items() if value is not None})
-        return await self.parts.registrar.register(intent)
+        person = {"email": email, "full_name": full_name, "username": username, "phone": phone, "role": role}
+        return await self.parts.registrar.register(_intent(person, password, attributes, idempotency_key, door))
 
     async def sign_in(self, email: str, password: str | Secret) -> SignedInAccount:
         """Open a session.
@@ -311,6 +292,25 @@ class Semel:
         if self.parts.sessions is None:
             raise ConfigurationInvalid("the identity provider signs nobody in: sign in at the provider itself")
         return self.parts.sessions
+
+
+def _intent(
+    person: Mapping[str, str | None],
+    password: str | Secret | None,
+    attributes: Mapping[str, Any] | None,
+    key: str | None,
+    door: Door,
+) -> Intent:
+    """Return what an application asks for. Raises ``InvalidInput`` for what is not of the type that it should be."""
+    if not isinstance(door, Door) or door not in _OPEN_DOORS:
+        raise InvalidInput(errors=(FieldError("door", "not_allowed", "Use Door.SIGNUP or Door.ADMIN"),))
+    if not isinstance(attributes, Mapping | None):
+        raise InvalidInput(errors=(FieldError("attributes", "malformed", "Give a mapping"),))
+    secret = None if password is None else _secret("password", password)
+    given = {**person, "idempotency_key": key}
+    _check_texts({field: value for field, value in given.items() if value is not None})
+    intent = Intent(door=door, password=secret, attributes=attributes or {})
+    return msgspec.structs.replace(intent, **given)
 
 
 def _check_texts(given: Mapping[str, object]) -> None:

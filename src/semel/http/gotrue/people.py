@@ -82,19 +82,7 @@ async def sign_up(call: AuthCall) -> Response:
     body = await call.body(_SIGN_UP)
     email, password = _new_person(call, body)
     autoconfirm = call.options.autoconfirm
-    data = body.data or {}
-    intent = Intent(
-        door=Door.SIGNUP,
-        email=email.shown,
-        password=password,
-        full_name=rules.full_name(data),
-        attributes=data,
-        idempotency_key=key,
-        scope="gotrue",
-        details=details_text(Details(signed_up=True, confirmed=autoconfirm)),
-        strict=True,
-        vetted=True,
-    )
+    intent = _intent(email, password, body.data or {}, key, confirmed=autoconfirm)
     try:
         registered = await call.registrar.register(intent)
     except UserAlreadyExists:
@@ -109,6 +97,23 @@ async def sign_up(call: AuthCall) -> Response:
         # Only where the account was changed in this moment, or the key comes again after that.
         raise banned(HTTPStatus.BAD_REQUEST) from None
     return reply(await _session(call, session, fresh=True))
+
+
+def _intent(
+    email: canonical.Canonical, password: Secret, data: dict[str, Any], key: str | None, *, confirmed: bool
+) -> Intent:
+    return Intent(
+        door=Door.SIGNUP,
+        email=email.shown,
+        password=password,
+        full_name=rules.full_name(data),
+        attributes=data,
+        idempotency_key=key,
+        scope="gotrue",
+        details=details_text(Details(signed_up=True, confirmed=confirmed)),
+        strict=True,
+        vetted=True,
+    )
 
 
 def _new_person(call: AuthCall, body: _SignUp) -> tuple[canonical.Canonical, Secret]:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from semel.config import PREFIX, Settings, variable
+from semel.config import Settings
+from semel.config_names import PREFIX, variable
 from semel.errors import ConfigurationInvalid
 from semel.model import Secret
 from semel.protocol.options import Options

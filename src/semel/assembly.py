@@ -8,7 +8,8 @@ from typing import Final
 
 import msgspec
 
-from semel.config import KEYCLOAK_OPTIONS, SUPABASE_OPTIONS, Settings, named, scheme, variable
+from semel.config import Settings
+from semel.config_names import KEYCLOAK_OPTIONS, SUPABASE_OPTIONS, named, scheme, variable
 from semel.errors import ConfigurationInvalid
 from semel.keys import Keys, Purpose
 from semel.model import SessionFamily

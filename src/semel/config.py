@@ -5,23 +5,44 @@ Whatever is wrong with them stops the start with one line that names the variabl
 
 from __future__ import annotations
 
-import difflib
 import os
-import re
-import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import (
-    BaseSettings,
-    EnvSettingsSource,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 from typing_extensions import override
 
+from semel.config_checks import (
+    DAY,
+    NO_TABLE,
+    YEARS,
+    Count,
+    Days,
+    IdentityTable,
+    Origins,
+    RolesToAskFor,
+    Seconds,
+    one_line,
+    refuse_unknown,
+    setting_of,
+)
+from semel.config_names import (
+    ARGON2_OPTIONS,
+    ENGINE_OPTIONS,
+    GOTRUE_OPTIONS,
+    KEY_OPTIONS,
+    KEYCLOAK_OPTIONS,
+    POSTGRES,
+    PREFIX,
+    SCHEMES,
+    SESSION_OPTIONS,
+    SUPABASE_OPTIONS,
+    TAKES_OUR_IDS,
+    named,
+    scheme,
+    variable,
+)
 from semel.errors import ConfigurationInvalid
 from semel.gotrue_tokens import GoTrueOptions
 from semel.intents import Policy
@@ -33,148 +54,11 @@ from semel.providers.supabase_options import SupabaseOptions
 from semel.sessions import SessionOptions
 from semel.system import Argon2Options
 
-__all__ = ["KEYCLOAK_OPTIONS", "PREFIX", "SUPABASE_OPTIONS", "Settings", "named", "scheme", "variable"]
+__all__ = ["Settings"]
 
 T = TypeVar("T")
 
-PREFIX: Final = "SEMEL_"
-_OF_THE_TESTS: Final = "SEMEL_TEST_"
-_DAY: Final = 86_400.0
-_NO_TABLE: Final = "none"
-_TABLE: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}\.[a-z_][a-z0-9_]{0,62}")
-_ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+")
-_BY_KUBERNETES: Final = re.compile(r"semel_(service_(host|port.*)|port_\d+_.*)", re.IGNORECASE)
-"""What Kubernetes tells every pod beside a Service that is called semel."""
 _CORES: Final = os.cpu_count() or 1
-_ADMINISTRATORS: Final = frozenset({"admin", "administrator", "root", "superuser"})
-
-_SCHEMES: Final = {
-    "database_url": (
-        "sqlite",
-        "postgresql",
-        "postgresql+asyncpg",
-        "postgres",
-        "dynamodb",
-        "azure-tables",
-        "memory",
-    ),
-    "provider_url": (
-        "embedded",
-        "supabase+https",
-        "supabase+http",
-        "keycloak+https",
-        "keycloak+http",
-        "fake+tcp",
-    ),
-}
-"""What a URL may begin with, the usual ones first."""
-
-_POSTGRES: Final = frozenset({"postgresql", "postgresql+asyncpg", "postgres"})
-_TAKES_OUR_IDS: Final = frozenset({"supabase+https", "supabase+http", "fake+tcp"})
-"""The remote providers that have an identity under the very id of its account."""
-
-# What the engine calls its options, and which setting each is.
-_OPTIONS: Final = {
-    "provider_timeout": "provider_timeout_seconds",
-    "lease": "lease_seconds",
-    "skew": "skew_seconds",
-    "wait": "wait_seconds",
-    "same_intent_window": "same_intent_seconds",
-    "removal_horizon": "removal_horizon_seconds",
-    "planted_after": "planted_after_days",
-    "completed_kept": "completed_kept_days",
-    "failed_kept": "failed_kept_days",
-    "events_kept": "events_kept_days",
-}
-_ARGON2_OPTIONS: Final = {
-    "memory_kib": "argon2_memory_kib",
-    "time_cost": "argon2_iterations",
-    "parallelism": "argon2_parallelism",
-    "hash_length": "argon2_hash_length",
-    "salt_length": "argon2_salt_length",
-    "threads": "argon2_threads",
-    "queue": "argon2_queue",
-}
-_KEY_OPTIONS: Final = {"secret_key": "secret_key", "rotate_after": "key_rotation_days"}
-SUPABASE_OPTIONS: Final = {
-    "url": "provider_url",
-    "service_key": "supabase_service_key",
-    "anon_key": "supabase_anon_key",
-    "timeout": "provider_timeout_seconds",
-    "connections": "provider_connections",
-    "queue": "provider_queue",
-    "confirm_emails": "supabase_confirm_emails",
-}
-KEYCLOAK_OPTIONS: Final = {
-    "url": "provider_url",
-    "client_id": "keycloak_client_id",
-    "client_secret": "keycloak_client_secret",
-    "sign_in_client_id": "keycloak_sign_in_client_id",
-    "sign_in_client_secret": "keycloak_sign_in_client_secret",
-    "timeout": "provider_timeout_seconds",
-    "connections": "provider_connections",
-    "queue": "provider_queue",
-    "own_usernames": "keycloak_own_usernames",
-}
-_GOTRUE_OPTIONS: Final = {
-    "jwt_secret": "gotrue_jwt_secret",
-    "algorithm": "gotrue_algorithm",
-    "issuer": "gotrue_issuer",
-    "disable_signup": "gotrue_disable_signup",
-    "email_enabled": "gotrue_email_enabled",
-    "autoconfirm": "gotrue_autoconfirm",
-    "password_min_length": "gotrue_password_min_length",
-    "password_required_characters": "gotrue_password_required_characters",
-}
-_SESSION_OPTIONS: Final = {
-    "access_lifetime": "access_token_seconds",
-    "lifetime": "session_days",
-    "reuse_interval": "refresh_reuse_seconds",
-    "per_account": "sessions_per_account",
-    "issuer": "token_issuer",
-    "audience": "token_audience",
-}
-
-
-def variable(field: str) -> str:
-    """Return the environment variable of a setting."""
-    return PREFIX + field.upper()
-
-
-def scheme(url: str) -> str:
-    """Return what a URL begins with."""
-    # Not urlsplit: it raises over what stands in a password, and its message quotes it.
-    return url.partition(":")[0].lower()
-
-
-def _listed(value: object) -> object:
-    """Take ``a, b`` for a list: what an environment variable can say."""
-    return tuple(filter(None, (part.strip() for part in value.split(",")))) if isinstance(value, str) else value
-
-
-def _origins(origins: tuple[str, ...]) -> tuple[str, ...]:
-    if not all(origin == "*" or _ORIGIN.fullmatch(origin) for origin in origins):
-        raise ValueError("must be origins such as https://app.example.com, without a path, or *")
-    return origins
-
-
-def _table(name: str) -> str:
-    if name != _NO_TABLE and not _TABLE.fullmatch(name):
-        raise ValueError("must be schema.table, of lower-case letters, digits and _, or none")
-    return name
-
-
-def _for_sign_up(roles: tuple[str, ...]) -> tuple[str, ...]:
-    if any(unicodedata.normalize("NFKC", role).strip().casefold() in _ADMINISTRATORS for role in roles):
-        raise ValueError("must not offer an administrator's role to whoever signs up")
-    return roles
-
-
-Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
-_YEARS: Final = 100 * 366
-Seconds = Annotated[float, Field(ge=0, le=_YEARS * _DAY, allow_inf_nan=False)]
-Days = Annotated[float, Field(gt=0, le=_YEARS, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
 
 class Settings(BaseSettings):
@@ -219,7 +103,7 @@ class Settings(BaseSettings):
     keycloak_own_usernames: bool = False
     """Whether who signs up with a username has it in the Keycloak realm as well. Without it the account's id is the
     username there, and people sign in by email alone. Do not change it once there are accounts."""
-    identity_table: Annotated[str, AfterValidator(_table)] | None = None
+    identity_table: IdentityTable | None = None
     """The provider's own table of identities, such as auth.users, where it lives in the PostgreSQL database of the
     store: `semel migrate` then lets accounts refer to it. `none` takes that away; without it all is left as it is."""
     provider_connections: Count = 64
@@ -245,7 +129,7 @@ class Settings(BaseSettings):
     """For how long the same sign-up without an idempotency key is taken for a double click; 0 switches that off."""
     removal_horizon_seconds: Seconds = 900
     """For how long upkeep looks again for an identity that must not exist at a remote provider; four leases or more."""
-    planted_after_days: Annotated[float, Field(ge=0, le=_YEARS, allow_inf_nan=False)] = 0
+    planted_after_days: Annotated[float, Field(ge=0, le=YEARS, allow_inf_nan=False)] = 0
     """From which age on an unconfirmed identity that somebody else made may be removed by whoever proves its email. 0
     means never: say a number only where nobody but Semel makes identities."""
     completed_kept_days: Days = 30
@@ -256,10 +140,10 @@ class Settings(BaseSettings):
     """How long the outbox's events are kept."""
     upkeep: bool = True
     """Whether servers run upkeep beside requests. Any number may; where none does, let a timer run `semel upkeep`."""
-    upkeep_interval_seconds: Annotated[float, Field(gt=0, le=_DAY, allow_inf_nan=False)] = 10
+    upkeep_interval_seconds: Annotated[float, Field(gt=0, le=DAY, allow_inf_nan=False)] = 10
     """The time between two passes of upkeep, on the average."""
 
-    access_token_seconds: Annotated[float, Field(ge=1, le=_YEARS * _DAY, allow_inf_nan=False)] = 900
+    access_token_seconds: Annotated[float, Field(ge=1, le=YEARS * DAY, allow_inf_nan=False)] = 900
     """How long an access token is good. Signing out does not wait for it."""
     session_days: Days = 30
     """How long a session lasts, counted from its sign-in."""
@@ -307,7 +191,7 @@ class Settings(BaseSettings):
     argon2_queue: Annotated[int, Field(ge=0)] = 128
     """How many more may wait to be hashed; whoever comes beyond is answered 503 at once."""
 
-    roles: Annotated[Names, AfterValidator(_for_sign_up)] = ("Creator", "Member")
+    roles: RolesToAskFor = ("Creator", "Member")
     """The roles that a sign-up may ask for, separated by commas. Never an administrator's."""
     default_role: str = "Member"
     """The role of a sign-up that asks for none."""
@@ -324,11 +208,11 @@ class Settings(BaseSettings):
     """How many processes `semel serve` runs."""
     shutdown_seconds: Seconds = 15
     """How long a server that is told to stop lets requests and registrations end."""
-    cors_origins: Annotated[Names, AfterValidator(_origins)] = ()
+    cors_origins: Origins = ()
     """The origins whose pages may call the server, separated by commas. None by default."""
     max_body_bytes: Count = 65_536
     """The greatest size of a request's body."""
-    body_seconds: Annotated[float, Field(gt=0, le=_DAY, allow_inf_nan=False)] = 10
+    body_seconds: Annotated[float, Field(gt=0, le=DAY, allow_inf_nan=False)] = 10
     """How long a request's body may take to arrive."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """The least level that is logged."""
@@ -337,11 +221,11 @@ class Settings(BaseSettings):
 
     def __init__(self, **values: Any) -> None:  # noqa: ANN401 - pydantic checks each
         """Read and check. ``_env_file`` names another file than ``.env``; ``None`` reads none."""
-        _refuse_unknown((name for name in values if not name.startswith("_")), str)
+        refuse_unknown((name for name in values if not name.startswith("_")), type(self).model_fields, str)
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise ConfigurationInvalid(_one_line(error)) from None
+            raise ConfigurationInvalid(one_line(error)) from None
         except (UnicodeDecodeError, OSError):
             raise ConfigurationInvalid("the .env file cannot be read: it must be text in UTF-8") from None
         self._check()
@@ -359,12 +243,12 @@ class Settings(BaseSettings):
         """Refuse a variable of ours that is no setting: a misspelt one would be silently without effect."""
         for source in (env_settings, dotenv_settings):
             if isinstance(source, EnvSettingsSource):
-                _refuse_unknown(map(_setting, source.env_vars), variable)
+                refuse_unknown(map(setting_of, source.env_vars), cls.model_fields, variable)
         return init_settings, env_settings, dotenv_settings
 
     def _check(self) -> None:
         """Check the settings against each other, and what only the parts that they are for know."""
-        for field, schemes in _SCHEMES.items():
+        for field, schemes in SCHEMES.items():
             url = getattr(self, field).get_secret_value()
             if ":" not in url or scheme(url) not in schemes:
                 known = ", ".join(f"{one}:" for one in schemes)
@@ -390,25 +274,25 @@ class Settings(BaseSettings):
 
     def _check_identity_table(self) -> None:
         store, provider = (scheme(url.get_secret_value()) for url in (self.database_url, self.provider_url))
-        if self.identity_table not in (None, _NO_TABLE) and (store not in _POSTGRES or provider not in _TAKES_OUR_IDS):
+        if self.identity_table not in (None, NO_TABLE) and (store not in POSTGRES or provider not in TAKES_OUR_IDS):
             needs = f"PostgreSQL in {variable('database_url')}, and Supabase Auth in {variable('provider_url')}"
             raise ConfigurationInvalid(f"{variable('identity_table')} needs {needs}")
 
     def options(self) -> Options:
         """Return the durations of the protocol."""
-        return self._made(Options, _OPTIONS)
+        return self._made(Options, ENGINE_OPTIONS)
 
     def session_options(self) -> SessionOptions:
         """Return how long sessions live."""
-        return self._made(SessionOptions, _SESSION_OPTIONS)
+        return self._made(SessionOptions, SESSION_OPTIONS)
 
     def key_options(self) -> KeyOptions:
         """Return how signing keys are kept."""
-        return self._made(KeyOptions, _KEY_OPTIONS)
+        return self._made(KeyOptions, KEY_OPTIONS)
 
     def argon2_options(self) -> Argon2Options:
         """Return what a password hash costs."""
-        return self._made(Argon2Options, _ARGON2_OPTIONS)
+        return self._made(Argon2Options, ARGON2_OPTIONS)
 
     def supabase_options(self) -> SupabaseOptions:
         """Return how a Supabase project is reached. Raises ``ConfigurationInvalid`` where a key is missing."""
@@ -426,7 +310,7 @@ class Settings(BaseSettings):
 
     def gotrue_options(self) -> GoTrueOptions | None:
         """Return how Supabase's API behaves, ``None`` where it is off."""
-        return None if self.gotrue_jwt_secret is None else self._made(GoTrueOptions, _GOTRUE_OPTIONS)
+        return None if self.gotrue_jwt_secret is None else self._made(GoTrueOptions, GOTRUE_OPTIONS)
 
     def _made(self, kind: type[T], names: Mapping[str, str]) -> T:
         try:
@@ -449,35 +333,4 @@ def _value(settings: Settings, field: str) -> Any:  # noqa: ANN401 - the options
     value = getattr(settings, field)
     if isinstance(value, SecretStr):
         return Secret(value.get_secret_value())
-    return value * _DAY if field.endswith("_days") else value
-
-
-def named(error: ConfigurationInvalid, names: Mapping[str, str]) -> ConfigurationInvalid:
-    """Say what is wrong with options, by their names, with the names of the variables."""
-    rule = re.sub(rf"\b({'|'.join(names)})\b", lambda found: variable(names[found[0]]), error.detail)
-    return ConfigurationInvalid(rule)
-
-
-def _one_line(error: ValidationError) -> str:
-    """Say which variables are wrong and what they should be; never what they are."""
-    faults = error.errors(include_url=False, include_context=False, include_input=False)
-    said = ((variable(str(fault["loc"][0])), fault["msg"].removeprefix("Value error, ")) for fault in faults)
-    return "; ".join(f"{name}: {message}" for name, message in said)
-
-
-def _setting(environment_name: str) -> str | None:
-    """Return the setting that a variable of ours names, ``None`` for one of somebody else's."""
-    name = environment_name.upper()
-    ours = name.startswith(PREFIX) and not name.startswith(_OF_THE_TESTS)
-    return name.removeprefix(PREFIX).lower() if ours else None
-
-
-def _refuse_unknown(names: Iterable[str | None], shown: Callable[[str], str]) -> None:
-    known = list(Settings.model_fields)
-    for name in names:
-        if name is not None and name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            remedy = f"did you mean {shown(near[0])}?" if near else "take it away; `semel config` lists all settings"
-            if _BY_KUBERNETES.fullmatch(shown(name)):
-                remedy = "Kubernetes sets it for a Service called semel: say enableServiceLinks: false"
-            raise ConfigurationInvalid(f"{shown(name)} is no setting: {remedy}")
+    return value * DAY if field.endswith("_days") else value

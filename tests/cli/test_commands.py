@@ -15,7 +15,7 @@ from semel import Account, Settings
 from semel.cli.exits import MEANINGS, Exit, exit_of
 from semel.cli.masking import masked
 from semel.cli.opened import ask
-from semel.config import variable
+from semel.config_names import variable
 from semel.errors import SemelError, StoreInconsistent, StoreRejected, StoreUnavailable
 from semel.model import Identity, Registration
 from semel.ports import Insert

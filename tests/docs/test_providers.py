@@ -5,7 +5,8 @@ import re
 import pytest
 
 from semel.checking import EmailState
-from semel.config import PREFIX, Settings, variable
+from semel.config import Settings
+from semel.config_names import PREFIX, variable
 from semel.errors import every_error
 from semel.providers.keycloak_answers import ID, PROOF
 from tests.docs.how_to import HOW_TOS

@@ -16,7 +16,7 @@ import httpx
 from typing_extensions import override
 
 from semel import Semel
-from semel.config import PREFIX
+from semel.config_names import PREFIX
 from semel.gotrue_tokens import shared_key_tokens
 from semel.model import Account, Secret
 from semel.ports import Done, NewIdentity, RemoteProvider

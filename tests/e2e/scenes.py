@@ -16,7 +16,8 @@ from msgspec.structs import replace
 from typing_extensions import override
 
 from semel import Semel
-from semel.config import PREFIX, Settings
+from semel.config import Settings
+from semel.config_names import PREFIX
 from semel.intents import registration_id
 from semel.model import Identity, Name, Secret
 from semel.ports import RemoteProvider, Store, Verified

@@ -13,7 +13,7 @@ import pytest
 from semel import Semel
 from semel.checking import EmailState
 from semel.cli.exits import Exit
-from semel.config import PREFIX
+from semel.config_names import PREFIX
 from semel.errors import OutcomeUnknown
 from semel.ports import Done
 from tests.e2e.beyond import NetworkScene, Second

@@ -6,7 +6,7 @@ import typer
 
 from semel.cli.opened import read_settings
 from semel.cli.output import AsJson, print_json, print_pairs
-from semel.config import variable
+from semel.config_names import variable
 from semel.errors import ConfigurationInvalid
 from semel.gotrue_tokens import shared_key_tokens
 from semel.system import SystemClock

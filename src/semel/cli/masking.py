@@ -8,7 +8,8 @@ from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
 from pydantic import SecretStr
 
-from semel.config import Settings, variable
+from semel.config import Settings
+from semel.config_names import variable
 
 __all__ = ["masked", "shown_settings"]
 

@@ -14,7 +14,8 @@ import typer
 
 from semel.cli.opened import ask, read_settings
 from semel.cli.output import print_lines
-from semel.config import Settings, scheme, variable
+from semel.config import Settings
+from semel.config_names import scheme, variable
 from semel.errors import ConfigurationInvalid
 
 if TYPE_CHECKING:

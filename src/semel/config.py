@@ -130,8 +130,8 @@ class Settings(BaseSettings):
     removal_horizon_seconds: Seconds = 900
     """For how long upkeep looks again for an identity that must not exist at a remote provider; four leases or more."""
     planted_after_days: Annotated[float, Field(ge=0, le=YEARS, allow_inf_nan=False)] = 0
-    """From which age on an unconfirmed identity that somebody else made may be removed by whoever proves its email. 0
-    means never: say a number only where nobody but Semel makes identities."""
+    """From which age on an unconfirmed identity that somebody else made may be removed by whoever has proved its
+    email to the application. 0 means never: say a number only where nobody but Semel makes identities."""
     completed_kept_days: Days = 30
     """How long a registration that succeeded is kept: until then its idempotency key gives the same answer."""
     failed_kept_days: Days = 7

@@ -142,14 +142,17 @@ class Semel:
         attributes: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
         door: Door = Door.SIGNUP,
+        proved: bool = False,
     ) -> Registered:
         """Create an account, or meet the request that did.
 
+        ``proved``: the person has just proved to the application that the email is theirs, as by a link in a mail.
         All successes under one idempotency key name one account, and a failed registration leaves nothing behind. It
         goes on where the caller is cancelled. Raises what ``Registrar.register`` raises.
         """
         person = {"email": email, "full_name": full_name, "username": username, "phone": phone, "role": role}
-        return await self.parts.registrar.register(_intent(person, password, attributes, idempotency_key, door))
+        intent = _intent(person, password, attributes, idempotency_key, door)
+        return await self.parts.registrar.register(_proving(intent, proved))
 
     async def sign_in(self, email: str, password: str | Secret) -> SignedInAccount:
         """Open a session.
@@ -311,6 +314,15 @@ def _intent(
     _check_texts({field: value for field, value in given.items() if value is not None})
     intent = Intent(door=door, password=secret, attributes=attributes or {})
     return msgspec.structs.replace(intent, **given)
+
+
+def _proving(intent: Intent, proved: object) -> Intent:
+    """Return it with what the application says of the email. Raises ``InvalidInput``."""
+    if not isinstance(proved, bool):
+        raise InvalidInput(errors=(FieldError("proved", "malformed", "Give True or False"),))
+    if proved and intent.email is None:
+        raise InvalidInput(errors=(FieldError("email", "required", "Give the email that was proved"),))
+    return msgspec.structs.replace(intent, proved=proved)
 
 
 def _check_texts(given: Mapping[str, object]) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from semel import Door, Semel
-from semel.errors import ConfigurationInvalid, InvalidInput
+from semel.errors import ConfigurationInvalid, IdentityAlreadyExists, InvalidInput
 from semel.stores.memory import MemoryStore
+from semel.testing import Variant
+from semel.testing.fake_provider import FakeProvider
 from tests.face.conftest import EMAIL, PASSWORD, settings
 
 
@@ -30,6 +33,31 @@ async def test_what_is_no_text_names_its_field(given: dict[str, Any]) -> None:
         with pytest.raises(InvalidInput) as refused:
             await semel.register(**{"email": EMAIL, "password": PASSWORD, **given})
     assert [error.field for error in refused.value.errors] == list(given)
+
+
+@pytest.mark.parametrize(("given", "field"), [({"proved": 1}, "proved"), ({"email": None, "proved": True}, "email")])
+async def test_what_is_said_to_be_proved_is_an_email(given: dict[str, Any], field: str) -> None:
+    """Anything but yes or no is refused, and so is a proof of nothing."""
+    async with Semel(settings(), store=MemoryStore()) as semel:
+        with pytest.raises(InvalidInput) as refused:
+            await semel.register(**{"email": EMAIL, "password": PASSWORD, **given})
+    assert [error.field for error in refused.value.errors] == [field]
+
+
+@pytest.mark.parametrize("proved", [True, False])
+async def test_a_planted_identity_makes_way_for_a_proof_alone(proved: bool) -> None:  # noqa: FBT001 - a parameter
+    """Whoever proved the email to the application has it; who only claims it is told that it is somebody's."""
+    provider = FakeProvider(Variant.OWN)
+    provider.plant(EMAIL, confirmed=False, created_at=datetime.now(UTC) - timedelta(days=8))
+    planting = settings(planted_after_days=7)
+    async with Semel(planting, store=MemoryStore(), provider=provider) as semel:
+        asked = semel.register(email=EMAIL, password=PASSWORD, proved=proved)
+        if proved:
+            account = (await asked).account
+            assert [one.identity_id for one in provider.everybody()] == [account.id]
+        else:
+            with pytest.raises(IdentityAlreadyExists):
+                await asked
 
 
 async def test_a_refusal_names_the_argument() -> None:

@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
+from typing_extensions import override
 
 from semel import Account, Secret, Semel
 from semel.errors import AccountInactive, ConfigurationInvalid, InvalidCredentials, InvalidToken, ProviderUnavailable
-from semel.ports import RemoteProvider, Replace, SignedIn
+from semel.ports import Done, Exists, NewIdentity, Rejected, RemoteProvider, Replace, SignedIn, Unknown
 from semel.stores.memory import MemoryStore
 from semel.system import SystemIds
 from semel.testing import PROVIDER_OPERATIONS, Fault, FaultPlan, VirtualClock
@@ -148,3 +149,25 @@ async def test_the_fake_provider_has_an_address(sqlite_url: str) -> None:
     async with FakeProviderServer() as fake, Semel(settings(sqlite_url, provider_url=fake.url)) as semel:
         account = (await semel.register(email=EMAIL, password=PASSWORD)).account
         assert (await semel.sign_in(EMAIL, PASSWORD)).account.id == account.id
+
+
+class MeetingProvider(FakeProvider):
+    """A provider in memory that answers no create before so many are under way."""
+
+    def __init__(self, together: int) -> None:
+        super().__init__()
+        self._meeting = asyncio.Barrier(together)
+
+    @override
+    async def create(self, identity: NewIdentity) -> Done | Exists | Rejected | Unknown:
+        await self._meeting.wait()
+        return await super().create(identity)
+
+
+async def test_no_connection_is_held_while_the_provider_is_asked(postgres_url: str) -> None:
+    """With one connection to PostgreSQL, eight sign-ups are at the provider at once."""
+    provider, url = MeetingProvider(8), f"{postgres_url}{'&' if '?' in postgres_url else '?'}pool_size=1"
+    async with Semel(settings(url), provider=provider) as semel:
+        signing_up = [semel.register(email=f"{n}.{EMAIL}", password=PASSWORD) for n in range(8)]
+        made = await asyncio.gather(*signing_up)
+    assert {one.account.id for one in made} == {one.identity_id for one in provider.everybody()}

@@ -38,6 +38,7 @@ EXTRA_OF = {
     "semel.stores.postgres": "postgres",
     "semel.stores.postgres_connect": "postgres",
     "semel.stores.postgres_errors": "postgres",
+    "semel.stores.postgres_identity": "postgres",
     "semel.stores.postgres_migrate": "postgres",
     "semel.stores.postgres_steps": "postgres",
     "semel.stores.postgres_pool": "postgres",

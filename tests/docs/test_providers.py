@@ -12,8 +12,16 @@ from semel.providers.keycloak_answers import ID, PROOF
 from tests.docs.how_to import HOW_TOS
 
 PAGES = ["supabase", "keycloak"]
-THEIR_OWN = {"service_role", "identity_id", "full_name", "preferred_username", "semel_provider_seconds", ID, PROOF}
-"""What is neither a code nor a setting: names of the providers, a field, a metric, our attributes."""
+OTHERS = {
+    "service_role",
+    "identity_id",
+    "full_name",
+    "preferred_username",
+    "semel_provider_seconds",
+    "statement_timeout",
+}
+THEIR_OWN = {*OTHERS, ID, PROOF}
+"""What is neither a code nor a setting: names of the providers and of PostgreSQL, a field, a metric, our attributes."""
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -53,6 +53,12 @@ async def _forgotten(scene: NetworkScene, semel: Semel, person: Person) -> None:
     assert isinstance(await scene.provider.delete(made.account.id), Done)
 
 
+async def _given(scene: NetworkScene, semel: Semel, person: Person) -> None:
+    """Somebody gives the email to another person's identity in Supabase's own pages."""
+    made = await scene.enter(semel, scene.person())
+    assert isinstance(await scene.provider.update(made.account.id, email=person.email), Done)
+
+
 async def _held(scene: NetworkScene, semel: Semel, person: Person) -> None:
     scene.network.next("create", Weather.RESET_AFTER)
     with pytest.raises(OutcomeUnknown):
@@ -70,6 +76,7 @@ STATES: dict[EmailState, Callable[[NetworkScene, Semel, Person], Awaitable[None]
     EmailState.COMPLETE: _whole,
     EmailState.IDENTITY_ONLY: _planted,
     EmailState.ACCOUNT_ONLY: _forgotten,
+    EmailState.OF_ANOTHER: _given,
     EmailState.IN_FLIGHT: _held,
     EmailState.REMOVAL_DUE: _condemned,
 }

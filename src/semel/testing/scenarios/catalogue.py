@@ -179,7 +179,7 @@ _REMOTE: Final[tuple[tuple[str, _Meetings], ...]] = (
     ("refusing", ("key", "key same", "key upkeep", "retry")),
     ("rejecting", ("key", "key same")),
     ("two-names", ("delete", "delete both")),
-    ("owned", (*_OWNED, "delete sign-in-0", "delete replay upkeep", "delete key upkeep")),
+    ("owned", (*_OWNED, "delete sign-in-0", "delete replay upkeep", "delete key removal")),
     ("astray", ("key", "key upkeep")),
     (
         "foreign",

@@ -1,8 +1,7 @@
 # The commands of the project. `make` alone lists them.
 SHELL := /bin/bash
 BIN := .venv/bin
-# One more than two cores: many a test waits for a server that starts.
-JOBS ?= 3
+JOBS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help setup setup-run run services test test-full test-provider check bench lock clean
@@ -28,7 +27,7 @@ run: setup-run ## start a server on 127.0.0.1:8000 over an SQLite file in var/
 services: setup
 	@scripts/install-test-services
 
-test: services ## run every test (JOBS=3 at a time)
+test: services ## run every test (JOBS=2 at a time)
 	@$(BIN)/python -m pytest --quiet --numprocesses $(JOBS) --dist worksteal
 
 test-full: export SEMEL_TEST_SCALE = full

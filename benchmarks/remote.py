@@ -33,6 +33,7 @@ from semel.model import Account, Secret
 from semel.ports import Insert, Write, in_order
 from semel.protocol import commits
 from semel.protocol.options import Options
+from semel.providers.http import LANE
 from semel.providers.supabase import SupabaseProvider
 from semel.providers.supabase_options import SupabaseOptions
 from semel.stores.migrate import migrate
@@ -132,26 +133,31 @@ async def by_floor(url: str, stub_url: str, count: int) -> float:
     ready = [_sign_up() for _ in range(count)]
     first, second = map(_text, _two_commits())
     async with AsyncExitStack() as closing:
-        limits = httpx.Limits(max_connections=TASKS, max_keepalive_connections=TASKS)
-        client = await closing.enter_async_context(httpx.AsyncClient(base_url=stub_url, limits=limits))
         floors = []
-        for _ in range(TASKS):
+        for client in await _clients(stub_url, closing):
             connection = await asyncpg.connect(url)
             closing.push_async_callback(connection.close)
             floors.append(Floor(await connection.prepare(first), await connection.prepare(second), client))
         return await timed([floor.sign_up for floor in floors], ready)
 
 
+async def _clients(stub_url: str, closing: AsyncExitStack) -> list[httpx.AsyncClient]:
+    """Return a client for each task, shared by as few as Semel shares one among: each request walks all connections."""
+    limits = httpx.Limits(max_connections=LANE, max_keepalive_connections=LANE)
+    made = [httpx.AsyncClient(base_url=stub_url, limits=limits) for _ in range(TASKS // LANE)]
+    return [await closing.enter_async_context(client) for client in made] * LANE
+
+
 async def by_call_alone(stub_url: str, count: int) -> float:
     """Return the seconds that the requests take by themselves."""
     ready = [_sign_up().body for _ in range(count)]
-    limits = httpx.Limits(max_connections=TASKS, max_keepalive_connections=TASKS)
-    async with httpx.AsyncClient(base_url=stub_url, limits=limits) as client:
 
-        async def call(body: dict[str, object]) -> None:
-            (await client.post(_CREATE, json=body)).raise_for_status()
+    async def call(client: httpx.AsyncClient, body: dict[str, object]) -> None:
+        (await client.post(_CREATE, json=body)).raise_for_status()
 
-        return await timed([call] * TASKS, ready)
+    async with AsyncExitStack() as closing:
+        clients = await _clients(stub_url, closing)
+        return await timed([partial(call, client) for client in clients], ready)
 
 
 async def by_registrar(url: str, stub_url: str, count: int) -> float:

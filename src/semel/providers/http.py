@@ -23,11 +23,23 @@ from semel.errors import ConfigurationInvalid
 from semel.model import Secret
 from semel.ports import Clock, Unknown
 
-__all__ = ["Answer", "Http", "Limits", "NothingSentError", "Place", "Request", "Speech", "nonsense", "trust", "unknown"]
+__all__ = [
+    "LANE",
+    "Answer",
+    "Http",
+    "Limits",
+    "NothingSentError",
+    "Place",
+    "Request",
+    "Speech",
+    "nonsense",
+    "trust",
+    "unknown",
+]
 
 _LONGEST_PAUSE: Final = 3600.0
 _QUEUE_PAUSE: Final = 1.0
-_LANE: Final = 8
+LANE: Final = 8
 """Connections of one client. httpx walks through all of a client's at every request: one client with 256 of them takes
 some two and a half times the processor that 32 with eight take."""
 _KEEP_ALIVE: Final = 15.0
@@ -135,7 +147,7 @@ class Http:
         self._capacity = limits.connections + limits.queue
         self._admitted = 0
         self._prefix = _prefix(place.url)
-        lanes = -(-limits.connections // _LANE)
+        lanes = -(-limits.connections // LANE)
         self._lanes = [_Lane(_client(place, auth)) for _ in range(lanes)]
 
     async def send(self, request: Request, deadline: float) -> Answer | Unknown:
@@ -208,7 +220,7 @@ def _client(place: Place, auth: httpx.Auth) -> httpx.AsyncClient:
         # A proxy named by the environment is for the outer world, not for a server beside this one.
         trust_env=place.url.lower().startswith("https:"),
         timeout=place.limits.timeout,
-        limits=httpx.Limits(max_connections=_LANE, max_keepalive_connections=_LANE, keepalive_expiry=_KEEP_ALIVE),
+        limits=httpx.Limits(max_connections=LANE, max_keepalive_connections=LANE, keepalive_expiry=_KEEP_ALIVE),
     )
 
 

@@ -16,15 +16,19 @@ from typing import Any, ClassVar, Final, NamedTuple, Self
 import msgspec
 from typing_extensions import override
 
-from semel.states import Door, IdentityState, RegistrationState
+from semel.states import Door, EventState, IdentityState, InvitationState, LinkPurpose, RegistrationState
 
 __all__ = [
     "RECORD_TYPES",
     "Account",
+    "ApiKey",
     "Identifier",
     "Identity",
+    "Invitation",
+    "Invited",
     "Key",
     "KeyRecord",
+    "Link",
     "Name",
     "OutboxEvent",
     "Profile",
@@ -159,6 +163,11 @@ class Account(Record, frozen=True, kw_only=True):
     """The key of the registration that made it."""
     sessions: tuple[str, ...] = ()
     """The ids of its session families."""
+    email_verified_at: datetime | None = None
+    """Since when the email is proved: by a link that was opened, an invitation, an authoritative issuer; ``None`` while
+    nobody has proved it."""
+    links: tuple[str, ...] = ()
+    """The ids of its links that are still to be opened."""
 
     def lets_in(self, now: datetime) -> bool:
         """Whether the person may sign in, refresh, and be known by a token, now."""
@@ -224,6 +233,15 @@ class Identity(Record, frozen=True, kw_only=True):
     create of ours could still land, or somebody who signed in just before be given an account."""
     tries: int = 0
     """How often upkeep has looked for it; sets the back-off."""
+    wanted_email: str | None = None
+    """While owned: the canonical email that a remote provider must come to say; ``None`` where nothing is wished."""
+    wanted_disabled: bool | None = None
+    """While owned: whether a remote provider must come to keep it from signing in; ``None`` where nothing is wished."""
+    wanted_until: datetime | None = None
+    """While something is wished: how long upkeep repeats it, since a request of before may land late."""
+    secret_until: datetime | None = None
+    """While a change of the password is under way at a remote provider: until when another one is refused, since an
+    unanswered one may land late, and no wish may hold a password."""
 
 
 class Registration(Record, frozen=True, kw_only=True):
@@ -257,6 +275,8 @@ class Registration(Record, frozen=True, kw_only=True):
     """What the account will say, while pending: at rest a registration keeps no personal value."""
     failure: str | None = None
     """The stable error code of why it failed."""
+    invitation: str | None = None
+    """The id of the invitation that it accepts; of that one's state it decides."""
 
 
 class SessionFamily(Record, frozen=True, kw_only=True):
@@ -297,20 +317,121 @@ class OutboxEvent(Record, frozen=True, kw_only=True):
     KEY: ClassVar[tuple[str, ...]] = ("id",)
 
     id: str
-    """The delivery id, stable over retries: the account's id, the event's kind, and what made the account when: so each
-    exists once in an account's life, also where a deleted account's id was chosen for another."""
+    """The delivery id, stable over retries. Of what happens once in an account's life: the account's id, the event's
+    kind, and what made the account when, so that each exists once, also where a deleted account's id was chosen for
+    another. Of everything else, drawn."""
     kind: str
-    """Such as ``account.created``."""
+    """Such as ``account.created``; of a mail ``mail.`` and which."""
     account_id: str
+    """Whom it is about; empty where it is about nobody who has an account."""
     created_at: datetime
+    subject: str | None = None
+    """The id of what else it is about: a link, an invitation. Never a value of a person's."""
+    state: EventState = EventState.DELIVERED
+    attempts: int = 0
+    """How often a delivery began; with the id it names one attempt."""
+    delivered: tuple[str, ...] = ()
+    """The endpoints that have taken it."""
+    failure: str | None = None
+    """The code of why the last attempt failed."""
+
+
+class Link(Record, frozen=True, kw_only=True):
+    """A single-use link in a mail, with which a person proves that an email is theirs. Opening it is one commit."""
+
+    TYPE: ClassVar[str] = "link"
+    KEY: ClassVar[tuple[str, ...]] = ("id",)
+
+    id: str
+    purpose: LinkPurpose
+    account_id: str
+    epoch: int
+    """The account's epoch when it was made; the link is dead once the account's is higher."""
+    token_hash: str
+    """SHA-256 of the token that the mail carries; the token is made of the id, with a key, whenever it is sent."""
+    email: str
+    """The canonical email that it proves: the mail's recipient."""
+    shown: str
+    """The same as the person gave it."""
+    created_at: datetime
+    expires_at: datetime
+    used_at: datetime | None = None
+    """When it was opened; kept until it expires, so that the second click has a clear answer."""
+
+
+class Invitation(Record, frozen=True, kw_only=True):
+    """An invitation to have an account, sent to an email; its token proves that email (see ``InvitationState``)."""
+
+    TYPE: ClassVar[str] = "invitation"
+    KEY: ClassVar[tuple[str, ...]] = ("id",)
+
+    id: str
+    state: InvitationState
+    email: str | None = None
+    """As shown to people; ``None`` once whoever accepted it has been erased."""
+    email_canonical: str | None = None
+    role: str | None = None
+    """What the account will be given."""
+    note: str | None = None
+    """What the inviter says to the invited."""
+    token_hash: str
+    """SHA-256 of the token, which is shown once and sent; it is made of the id and the sending, with a key."""
+    sending: int = 1
+    """Raised by each sending again: tokens of an earlier one are dead."""
+    invited_by: str
+    """Who invites: an account's id, or an API key's."""
+    created_at: datetime
+    expires_at: datetime
+    registration: str | None = None
+    """The key of the registration that accepts it, or has."""
+    account_id: str | None = None
+    """Whose it became."""
+    ended_at: datetime | None = None
+    """When it was accepted, revoked, or found expired."""
+
+
+class Invited(Record, frozen=True, kw_only=True):
+    """That an email has an invitation which is not yet ended: its key lets there be one."""
+
+    TYPE: ClassVar[str] = "invited"
+    KEY: ClassVar[tuple[str, ...]] = ("email",)
+
+    email: str
+    """Canonical."""
+    invitation: str
+    """The id of the invitation."""
+
+
+class ApiKey(Record, frozen=True, kw_only=True):
+    """What a program shows to be let in as an administrator, within its scopes."""
+
+    TYPE: ClassVar[str] = "api_key"
+    KEY: ClassVar[tuple[str, ...]] = ("id",)
+
+    id: str
+    name: str
+    """What people call it."""
+    token_hash: str
+    """SHA-256 of the key, which is shown once: 256 random bits, so that a fast hash is as strong as a slow one."""
+    scopes: tuple[str, ...]
+    created_by: str
+    """An account's id, or another key's; ``cli`` for the command line."""
+    created_at: datetime
+    expires_at: datetime | None = None
+    """From when it lets nobody in; ``None`` for never."""
+    revoked_at: datetime | None = None
 
 
 RECORD_TYPES: tuple[type[Record], ...] = (
     Account,
+    ApiKey,
     OutboxEvent,
     Identifier,
     Identity,
+    Invitation,
+    Invited,
     KeyRecord,
+    Link,
     Registration,
     SessionFamily,
 )

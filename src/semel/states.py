@@ -8,7 +8,17 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
-__all__ = ["DOORS_THAT_CONVERGE", "TRANSITIONS", "Door", "IdentityState", "RegistrationState", "allowed"]
+__all__ = [
+    "DOORS_THAT_CONVERGE",
+    "TRANSITIONS",
+    "Door",
+    "EventState",
+    "IdentityState",
+    "InvitationState",
+    "LinkPurpose",
+    "RegistrationState",
+    "allowed",
+]
 
 
 class RegistrationState(StrEnum):
@@ -61,11 +71,63 @@ class IdentityState(StrEnum):
     """
 
 
+class InvitationState(StrEnum):
+    """Where an invitation stands."""
+
+    PENDING = "pending"
+    """In by being made, or by the failing commit of a registration that was to accept it.
+
+    Can be accepted, revoked, sent again. Out by each of these, and by its time. Kept until then.
+    """
+
+    PROCESSING = "processing"
+    """In by commit 1 of the registration that accepts it. Out by that one's commit 2, or by its failing commit; a crash
+    leaves both to rescue."""
+
+    ACCEPTED = "accepted"
+    """In by commit 2, or by somebody who has an account and is signed in. For good; kept for ``invitations_kept``."""
+
+    EXPIRED = "expired"
+    """In by upkeep, or by whoever tries to accept it, once its time is over. For good; kept as accepted."""
+
+    REVOKED = "revoked"
+    """In by an administrator while pending. For good; kept as accepted."""
+
+
+class EventState(StrEnum):
+    """Where an event of the outbox stands."""
+
+    WAITING = "waiting"
+    """In by the commit that it tells of, or by a replay. Its next attempt is due at ``due_at``; a worker that takes it
+    moves that ahead first, so that nobody else does. Out by the last endpoint that takes it, or by the last attempt."""
+
+    DELIVERED = "delivered"
+    """In by the last endpoint that takes it, or at once where there is none. Out by retention."""
+
+    DEAD = "dead"
+    """In by the last attempt that failed, or a refusal for good. Out by a replay, or by retention."""
+
+
+class LinkPurpose(StrEnum):
+    """What opening a link does."""
+
+    VERIFY = "verify"
+    """Proves the email of a new account."""
+    RECOVER = "recover"
+    """Sets a new password, and proves the email with it."""
+    SET_PASSWORD = "set_password"  # noqa: S105 - a purpose
+    """Sets the first password of an account that an administrator made, and proves the email with it."""
+    CHANGE_EMAIL = "change_email"
+    """Gives the account the email that the link was sent to."""
+
+
 class Door(StrEnum):
     """A way in. It decides what a taken identifier means: refuse, or converge on the owner."""
 
     SIGNUP = "signup"
     ADMIN = "admin"
+    INVITATION = "invitation"
+    """The invitation's token proves the email."""
     FEDERATED = "federated"
     SIGN_IN = "sign_in"
     """Self-heal: an identity of the provider that signs in and has no account yet."""
@@ -74,7 +136,7 @@ class Door(StrEnum):
 DOORS_THAT_CONVERGE: Final = frozenset({Door.FEDERATED})
 """Doors at which the owner of a proved deciding identifier is the answer, not a conflict."""
 
-_R, _I = RegistrationState, IdentityState
+_R, _I, _V, _E = RegistrationState, IdentityState, InvitationState, EventState
 
 TRANSITIONS: Final[dict[type[StrEnum], frozenset[tuple[StrEnum | None, StrEnum | None]]]] = {
     RegistrationState: frozenset(
@@ -107,6 +169,34 @@ TRANSITIONS: Final[dict[type[StrEnum], frozenset[tuple[StrEnum | None, StrEnum |
             (_I.OWNED, None),
             (_I.CONDEMNED, _I.CONDEMNED),
             (_I.CONDEMNED, None),
+        }
+    ),
+    InvitationState: frozenset(
+        {
+            (None, _V.PENDING),
+            (_V.PENDING, _V.PENDING),
+            (_V.PENDING, _V.PROCESSING),
+            (_V.PENDING, _V.ACCEPTED),
+            (_V.PENDING, _V.EXPIRED),
+            (_V.PENDING, _V.REVOKED),
+            (_V.PROCESSING, _V.PENDING),
+            (_V.PROCESSING, _V.ACCEPTED),
+            (_V.ACCEPTED, _V.ACCEPTED),
+            (_V.ACCEPTED, None),
+            (_V.EXPIRED, None),
+            (_V.REVOKED, None),
+        }
+    ),
+    EventState: frozenset(
+        {
+            (None, _E.WAITING),
+            (None, _E.DELIVERED),
+            (_E.WAITING, _E.WAITING),
+            (_E.WAITING, _E.DELIVERED),
+            (_E.WAITING, _E.DEAD),
+            (_E.DEAD, _E.WAITING),
+            (_E.DELIVERED, None),
+            (_E.DEAD, None),
         }
     ),
 }

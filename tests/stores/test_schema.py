@@ -9,6 +9,7 @@ from semel.stores.schema import (
     ACCOUNT_IDENTITY,
     ACCOUNT_USERNAME,
     IDENTIFIER_ACCOUNT,
+    LINK_ACCOUNT,
     PREFIX,
     REVISION,
     SCHEMA,
@@ -56,7 +57,9 @@ def test_the_names_that_the_stores_look_for_are_there() -> None:
     """What a refused constraint is called is a constant."""
     secondary = {ACCOUNT_EMAIL, ACCOUNT_USERNAME, *(reference.name for reference in references())}
     assert secondary == {name for name in constraint_names() if not name.startswith("pk_")}
-    assert {ACCOUNT_IDENTITY, IDENTIFIER_ACCOUNT, SESSION_ACCOUNT} == {reference.name for reference in references()}
+    assert {ACCOUNT_IDENTITY, IDENTIFIER_ACCOUNT, LINK_ACCOUNT, SESSION_ACCOUNT} == {
+        reference.name for reference in references()
+    }
 
 
 def test_references_wait_for_the_end_of_the_transaction() -> None:

@@ -36,9 +36,13 @@ from semel.errors import ConfigurationInvalid
 from semel.model import (
     RECORD_TYPES,
     Account,
+    ApiKey,
     Identifier,
     Identity,
+    Invitation,
+    Invited,
     KeyRecord,
+    Link,
     OutboxEvent,
     Record,
     Registration,
@@ -51,6 +55,7 @@ __all__ = [
     "ACCOUNT_IDENTITY",
     "ACCOUNT_USERNAME",
     "IDENTIFIER_ACCOUNT",
+    "LINK_ACCOUNT",
     "PREFIX",
     "REVISION",
     "SCHEMA",
@@ -77,7 +82,7 @@ PREFIX: Final = "semel_"
 """What the names of our tables start with on SQLite."""
 VERSION_TABLE: Final = "alembic_version"
 """The table that says which revision the others have; in our schema, or with our prefix, as they are."""
-REVISION: Final = "0002"
+REVISION: Final = "0003"
 """The revision of the tables that this release works on: the newest of the migrations. Later ones sort after it."""
 
 ACCOUNT_EMAIL: Final = "uq_semel_accounts_email_canonical"
@@ -86,6 +91,7 @@ ACCOUNT_IDENTITY: Final = "fk_semel_accounts_id"
 ACCOUNT_FOLLOWS: Final = "fk_semel_accounts_identity_id"
 """Not declared: it refers to a table of the identity provider's, where a setting names one (PostgreSQL alone)."""
 IDENTIFIER_ACCOUNT: Final = "fk_semel_identifiers_account_id"
+LINK_ACCOUNT: Final = "fk_semel_links_account_id"
 SESSION_ACCOUNT: Final = "fk_semel_sessions_account_id"
 
 
@@ -138,6 +144,9 @@ class _Declared(NamedTuple):
     """Constraint names by column."""
     references: Mapping[str, tuple[str, type[Record]]] = {}
     """Constraint names, and the types referred to, by column."""
+    defaults: Mapping[str, str] = {}
+    """What the database itself fills in, by column: the release before, which still runs while servers are exchanged,
+    does not know a column that was added."""
 
 
 _DUE: Final = "From when upkeep has something to do with this row; null for never."
@@ -167,9 +176,26 @@ _TABLES: Final[Mapping[type[Record], _Declared]] = {
             "identifiers": "What it owns: a JSON array of the identifiers' [kind, value], the deciding one first.",
             "registration": "The id of the registration that made it, which may be forgotten by now.",
             "sessions": "The ids of its session families: a JSON array of strings.",
+            "email_verified_at": "Since when the email is proved; null while nobody has proved it.",
+            "links": "The ids of its links that are still to be opened: a JSON array of strings.",
         },
         unique={"email_canonical": ACCOUNT_EMAIL, "username_canonical": ACCOUNT_USERNAME},
         references={"id": (ACCOUNT_IDENTITY, Identity)},
+        defaults={"links": "[]"},
+    ),
+    ApiKey: _Declared(
+        "api_keys",
+        "What programs show to be let in as administrators.",
+        {
+            "id": "UUID7.",
+            "name": "What people call it.",
+            "token_hash": "SHA-256 of the key, which is 256 random bits.",
+            "scopes": "What it may do: a JSON array of strings.",
+            "created_by": "The id of the account or key that made it; cli for the command line.",
+            "created_at": "When it was made.",
+            "expires_at": "From when it lets nobody in; null for never.",
+            "revoked_at": "When it was taken back; null while it is good.",
+        },
     ),
     OutboxEvent: _Declared(
         "events",
@@ -177,9 +203,15 @@ _TABLES: Final[Mapping[type[Record], _Declared]] = {
         {
             "id": "The delivery id, the same at every try.",
             "kind": "What happened, such as account.created.",
-            "account_id": "Whom it is about; the account may be gone by now.",
+            "account_id": "Whom it is about; the account may be gone by now. Empty where it is about no account.",
             "created_at": "When it happened.",
+            "subject": "The id of the link or the invitation that it is about.",
+            "state": "waiting, delivered or dead.",
+            "attempts": "How often a delivery began.",
+            "delivered": "The endpoints that have taken it: a JSON array of strings.",
+            "failure": "The code of why the last attempt failed.",
         },
+        defaults={"state": "delivered", "attempts": "0", "delivered": "[]"},
     ),
     Identifier: _Declared(
         "identifiers",
@@ -208,6 +240,38 @@ _TABLES: Final[Mapping[type[Record], _Declared]] = {
             "condemned_at": "While condemned: since when.",
             "look_until": "While condemned: until when upkeep looks for what comes late: a create, a sign-in.",
             "tries": "How often upkeep tried to remove it without an answer.",
+            "wanted_email": "While owned: the email that a remote provider must come to say; null for no wish.",
+            "wanted_disabled": "While owned: whether a remote provider must keep it from signing in; null for no wish.",
+            "wanted_until": "While something is wished: until when upkeep repeats it.",
+            "secret_until": "While its password is being changed at a remote provider: until when another is refused.",
+        },
+    ),
+    Invitation: _Declared(
+        "invitations",
+        "The invitations, each with its fate.",
+        {
+            "id": "UUID7.",
+            "state": "pending, processing, accepted, expired or revoked.",
+            "email": "As shown to people; null once whoever accepted it has been erased.",
+            "email_canonical": "The canonical email, which its token proves; null likewise.",
+            "role": "What the account will be given.",
+            "note": "What the inviter says to the invited.",
+            "token_hash": "SHA-256 of the token that was sent last.",
+            "sending": "How often it was sent: tokens of an earlier sending are dead.",
+            "invited_by": "The id of the account or API key that invites.",
+            "created_at": "When it was made.",
+            "expires_at": "From when nobody can accept it.",
+            "registration": "The id of the registration that accepts it, or has.",
+            "account_id": "The account that it became.",
+            "ended_at": "When it was accepted, revoked, or found expired.",
+        },
+    ),
+    Invited: _Declared(
+        "invited",
+        "The emails with an invitation that has not ended: the primary key lets there be one each.",
+        {
+            "email": "Canonical.",
+            "invitation": "The id of the invitation.",
         },
     ),
     KeyRecord: _Declared(
@@ -220,6 +284,23 @@ _TABLES: Final[Mapping[type[Record], _Declared]] = {
             "wrapped": "Whether the key is wrapped.",
             "created_at": "When it was made.",
         },
+    ),
+    Link: _Declared(
+        "links",
+        "The single-use links in mails.",
+        {
+            "id": "UUID7.",
+            "purpose": "verify, recover, set_password or change_email.",
+            "account_id": "Whose it is.",
+            "epoch": "The account's epoch when it was made.",
+            "token_hash": "SHA-256 of the token in the mail.",
+            "email": "The canonical email that it proves.",
+            "shown": "The same as the person gave it.",
+            "created_at": "When it was made.",
+            "expires_at": "When it ends by itself.",
+            "used_at": "When it was opened; null before.",
+        },
+        references={"account_id": (LINK_ACCOUNT, Account)},
     ),
     Registration: _Declared(
         "registrations",
@@ -239,6 +320,7 @@ _TABLES: Final[Mapping[type[Record], _Declared]] = {
             "proved": "Whether its deciding identifier is proved.",
             "profile": "What the account will say, as a JSON object; null unless pending.",
             "failure": "The code of the error that it failed with.",
+            "invitation": "The id of the invitation that it accepts.",
         },
     ),
     SessionFamily: _Declared(
@@ -317,7 +399,13 @@ def _declare_table(metadata: MetaData, kind: type[Record]) -> None:
     declared = _TABLES[kind]
     comments = {**declared.comments, "due_at": _DUE, "version": _VERSION}
     columns = [
-        Column(name, _COLUMN_TYPES[shape], nullable=nullable, comment=comments[name])
+        Column(
+            name,
+            _COLUMN_TYPES[shape],
+            nullable=nullable,
+            comment=comments[name],
+            server_default=declared.defaults.get(name),
+        )
         for name, shape, nullable in fields(kind)
     ]
     table = Table(

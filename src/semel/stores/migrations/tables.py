@@ -41,20 +41,22 @@ def _named(table: str) -> str:
     return table if _schema() else f"semel_{table}"
 
 
-def text(name: str, comment: str, *, nullable: bool = False) -> sa.Column[Any]:
+def text(name: str, comment: str, *, nullable: bool = False, default: str | None = None) -> sa.Column[Any]:
     """Text that is compared byte by byte."""
     kind = sa.Text().with_variant(postgresql.TEXT(collation="C"), "postgresql")
-    return sa.Column(name, kind, nullable=nullable, comment=comment)
+    return sa.Column(name, kind, nullable=nullable, comment=comment, server_default=default)
 
 
-def integer(name: str, comment: str) -> sa.Column[Any]:
+def integer(name: str, comment: str, *, default: str | None = None) -> sa.Column[Any]:
     """A signed 64-bit number."""
-    return sa.Column(name, sa.BigInteger().with_variant(sqlite.INTEGER(), "sqlite"), nullable=False, comment=comment)
+    kind = sa.BigInteger().with_variant(sqlite.INTEGER(), "sqlite")
+    return sa.Column(name, kind, nullable=False, comment=comment, server_default=default)
 
 
-def boolean(name: str, comment: str) -> sa.Column[Any]:
+def boolean(name: str, comment: str, *, nullable: bool = False) -> sa.Column[Any]:
     """A truth value; on SQLite 0 or 1."""
-    return sa.Column(name, sa.Boolean().with_variant(sqlite.INTEGER(), "sqlite"), nullable=False, comment=comment)
+    kind = sa.Boolean().with_variant(sqlite.INTEGER(), "sqlite")
+    return sa.Column(name, kind, nullable=nullable, comment=comment)
 
 
 def moment(name: str, comment: str, *, nullable: bool = False) -> sa.Column[Any]:
@@ -63,10 +65,10 @@ def moment(name: str, comment: str, *, nullable: bool = False) -> sa.Column[Any]
     return sa.Column(name, kind, nullable=nullable, comment=comment)
 
 
-def json(name: str, comment: str, *, nullable: bool = False) -> sa.Column[Any]:
+def json(name: str, comment: str, *, nullable: bool = False, default: str | None = None) -> sa.Column[Any]:
     """JSON that comes back to the letter."""
     kind = sa.Text().with_variant(postgresql.JSON(), "postgresql")
-    return sa.Column(name, kind, nullable=nullable, comment=comment)
+    return sa.Column(name, kind, nullable=nullable, comment=comment, server_default=default)
 
 
 def primary_key(table: str, *columns: str) -> sa.PrimaryKeyConstraint:
@@ -104,7 +106,7 @@ def create_table(table: str, comment: str, *items: SchemaItem) -> None:
 
 
 def add_column(table: str, column: sa.Column[Any]) -> None:
-    """Add a column that may be null to a table of ours."""
+    """Add a column to a table of ours: one that may be null, or that the database fills in."""
     op.add_column(_named(table), column, schema=_schema())
 
 

@@ -12,9 +12,13 @@ import msgspec
 
 from semel.model import (
     Account,
+    ApiKey,
     Identifier,
     Identity,
+    Invitation,
+    Invited,
     KeyRecord,
+    Link,
     Name,
     OutboxEvent,
     Profile,
@@ -81,10 +85,14 @@ def family(ids: Ids) -> tuple[Record, ...]:
     account_id = ids.uuid()
     return (
         filled(Account, ids, id=account_id),
+        filled(ApiKey, ids),
         filled(OutboxEvent, ids, account_id=account_id),
         filled(Identifier, ids, kind="email", account_id=account_id),
         filled(Identity, ids, id=account_id, state=IdentityState.OWNED),
+        filled(Invitation, ids, account_id=account_id),
+        filled(Invited, ids),
         filled(KeyRecord, ids),
+        filled(Link, ids, account_id=account_id),
         filled(Registration, ids, account_id=account_id),
         filled(SessionFamily, ids, account_id=account_id),
     )

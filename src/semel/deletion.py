@@ -5,13 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 
 from semel.errors import NotFound, StoreInconsistent
-from semel.model import Account, Identifier, Identity, Registration, SessionFamily
 from semel.patience import Patience
-from semel.ports import Found, Ref
+from semel.ports import Found
 from semel.protocol import commits
-from semel.protocol.commits import Owned
 from semel.protocol.engine import Engine
-from semel.states import IdentityState, RegistrationState
+from semel.protocol.owning import everything
 
 __all__ = ["delete_account"]
 
@@ -46,7 +44,7 @@ class _Deletion:
         engine = self._engine
         self.tries += 1
         try:
-            owned = await _owned(engine, self._account_id)
+            owned = await everything(engine, self._account_id)
         except NotFound:
             if self._patience.doubt:
                 return True
@@ -74,36 +72,6 @@ class _Deletion:
 async def _deleted(engine: Engine, account_id: str) -> None:
     engine.events.emit("account.deleted", {"account": account_id})
     await _remove_now(engine, account_id)
-
-
-async def _owned(engine: Engine, account_id: str) -> Owned | None:
-    """Read the account and all that it owns; ``None`` where its identity is not its own, or it has just gone.
-
-    Somebody who edits tables may have taken its identity's record away: then it ends without one.
-    """
-    account = await engine.store.get(Account, (account_id,))
-    if account is None:
-        raise NotFound
-    refs = [
-        Ref(Identity, (account_id,)),
-        Ref(Registration, (account.registration,)),
-        *(Ref(Identifier, name) for name in account.identifiers),
-        *(Ref(SessionFamily, (session,)) for session in account.sessions),
-    ]
-    identity, registration, *others = await engine.store.get_many(refs)
-    if identity is not None and getattr(identity, "state", None) is not IdentityState.OWNED:
-        return None
-    return Owned(
-        account,
-        identity if isinstance(identity, Identity) else None,
-        tuple(one for one in others if isinstance(one, Identifier) and one.account_id == account_id),
-        tuple(one for one in others if isinstance(one, SessionFamily) and one.account_id == account_id),
-        registration if isinstance(registration, Registration) and _made(registration, account_id) else None,
-    )
-
-
-def _made(registration: Registration, account_id: str) -> bool:
-    return registration.account_id == account_id and registration.state is RegistrationState.COMPLETED
 
 
 async def _remove_now(engine: Engine, account_id: str) -> None:

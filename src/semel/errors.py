@@ -17,6 +17,11 @@
     ├── InvalidToken                 invalid_token            401
     ├── AccountInactive              account_inactive         403
     ├── NotFound                     not_found                404
+    ├── InvitationUnknown            invitation_unknown       404
+    ├── InvitationUsed               invitation_used          409
+    ├── InvitationExpired            invitation_expired       410
+    ├── InvitationRevoked            invitation_revoked       410
+    ├── AlreadyInvited               already_invited          409
     ├── Overloaded                   overloaded               503
     ├── ConfigurationInvalid         configuration_invalid    500
     ├── MalformedBody                malformed_body           400
@@ -51,6 +56,7 @@ from typing_extensions import override
 
 __all__ = [
     "AccountInactive",
+    "AlreadyInvited",
     "ApplicationRefused",
     "BodyTooLarge",
     "CommitFailed",
@@ -65,6 +71,10 @@ __all__ = [
     "InvalidCredentials",
     "InvalidInput",
     "InvalidToken",
+    "InvitationExpired",
+    "InvitationRevoked",
+    "InvitationUnknown",
+    "InvitationUsed",
     "MalformedBody",
     "MalformedRequest",
     "MethodNotAllowed",
@@ -257,6 +267,46 @@ class NotFound(SemelError):
     code = "not_found"
     status = 404
     title = "Not found"
+
+
+class InvitationUnknown(SemelError):
+    """No invitation has this token: it is misspelt, or the invitation was sent again, and a newer mail has another."""
+
+    code = "invitation_unknown"
+    status = 404
+    title = "There is no such invitation"
+
+
+class InvitationUsed(SemelError):
+    """The invitation was accepted before. Nothing was changed."""
+
+    code = "invitation_used"
+    status = 409
+    title = "The invitation has been accepted already"
+
+
+class InvitationExpired(SemelError):
+    """The invitation's time is over. Nothing was changed."""
+
+    code = "invitation_expired"
+    status = 410
+    title = "The invitation has expired"
+
+
+class InvitationRevoked(SemelError):
+    """Whoever invites took the invitation back. Nothing was changed."""
+
+    code = "invitation_revoked"
+    status = 410
+    title = "The invitation was taken back"
+
+
+class AlreadyInvited(SemelError):
+    """The email has an invitation that has not ended. Nothing was changed."""
+
+    code = "already_invited"
+    status = 409
+    title = "This email has a pending invitation"
 
 
 class Overloaded(SemelError):

@@ -35,8 +35,10 @@ _SAID_EACH_TIME = ("email", "full_name", "attributes")
 _ID = re.compile(r"(?!0{8}-0{4}-0{4}-0{4}-0{12})[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """Any UUID but nil, in the form that is compared."""
 
-_TRUSTED = frozenset({Door.ADMIN, Door.FEDERATED, Door.SIGN_IN})
-"""Doors whose caller may give any role, and no password; at every other the rules of a sign-up hold."""
+_TRUSTED = frozenset({Door.ADMIN, Door.INVITATION, Door.FEDERATED, Door.SIGN_IN})
+"""Doors whose caller may give any role; at every other the rules of a sign-up hold."""
+_WITHOUT_PASSWORD = _TRUSTED - {Door.INVITATION}
+"""Doors that make accounts without a password."""
 
 
 class Intent(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,6 +73,9 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the same request again, without a key, is another intent and no double click."""
     vetted: bool = False
     """Whether the caller has held the password against rules of its own, in place of ours."""
+    invitation: str | None = None
+    """The id of the invitation that is accepted. Its email and role are the intent's; the caller has verified its
+    token."""
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -127,6 +132,7 @@ def prepare(engine: Engine, policy: Policy, intent: Intent) -> Ask:
         details=intent.details,
         ban_seconds=intent.ban_seconds,
         strict=intent.strict,
+        invitation=intent.invitation,
     )
 
 
@@ -232,7 +238,7 @@ def _check_password(intent: Intent, names: list[Name], faults: _Faults) -> None:
         return
     if intent.password is not None:
         faults.errors.extend(passwords.check(intent.password, [name.value for name in names]))
-    elif intent.door not in _TRUSTED:
+    elif intent.door not in _WITHOUT_PASSWORD:
         faults.add("password", "required", "Give a password")
 
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-from contextlib import AsyncExitStack
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, suppress
 from typing import Final
+
+from msgspec.structs import replace
 
 from semel.errors import (
     ApplicationRefused,
@@ -13,6 +16,7 @@ from semel.errors import (
     IdempotencyKeyReused,
     IdentityAlreadyExists,
     InvalidInput,
+    NotFound,
     OutcomeUnknown,
     ProviderRefused,
     RegistrationWithdrawn,
@@ -24,17 +28,18 @@ from semel.errors import (
     UserAlreadyExists,
 )
 from semel.intents import Intent, Policy, prepare
-from semel.model import Account, Identifier, Identity, Registration, Secret
+from semel.model import Account, Identifier, Identity, Invitation, Registration, Secret
 from semel.ports import Ref, RemoteProvider, Replace
-from semel.protocol import commits
-from semel.protocol.commits import Ask
+from semel.protocol import commits, inviting
+from semel.protocol.commits import Ask, Takes
 from semel.protocol.ending import fail, held, past, take_lease
 from semel.protocol.engine import Engine, Outcome, Put, Registered
 from semel.protocol.flights import Flight, Flights
 from semel.protocol.outside import Outside
+from semel.protocol.owning import everything
 from semel.protocol.replay import same_answer, same_intent
 from semel.protocol.turns import Turns
-from semel.states import DOORS_THAT_CONVERGE, IdentityState, RegistrationState
+from semel.states import DOORS_THAT_CONVERGE, DOORS_THAT_OUST, IdentityState, InvitationState, RegistrationState
 
 __all__ = ["LOOKS_AGAIN", "Registrar"]
 
@@ -145,6 +150,7 @@ class _Work:
         self._deadline = engine.later(engine.options.wait)
         self._followed = False
         self._enrolled: Identity | None = None
+        self._takes = commits.NOTHING
         self._doubt = False
         self._begun = False
         self._unexplained = 0
@@ -185,7 +191,7 @@ class _Work:
             raise StoreInconsistent
         raise OutcomeUnknown(retry_after=self._engine.options.wait)
 
-    def _memory(self, turn: int) -> dict[str, str | int]:
+    def _memory(self, turn: int) -> dict[str, str | int | Sequence[str]]:
         """Return all that a look again starts from; whatever else the work has seen no longer matters."""
         return {
             "registration": self.ask.registration,
@@ -195,6 +201,7 @@ class _Work:
             "doubt": self._doubt,
             "begun": self._begun,
             "unexplained": self._unexplained,
+            "takes": self._takes.versions,
             "deadline": self._deadline.isoformat(),
         }
 
@@ -238,12 +245,15 @@ class _Work:
         """Return what may stand in the way: the registration itself, the identifiers, and who has the chosen id."""
         chosen = [Ref(Identity, (self.ask.account_id,))] if self.ask.account_id is not None else []
         names = [Ref(Identifier, name) for name in self.ask.names]
-        return [Ref(Registration, (self.ask.registration,)), *names, *chosen]
+        invited = [Ref(Invitation, (self.ask.invitation,))] if self.ask.invitation is not None else []
+        return [Ref(Registration, (self.ask.registration,)), *names, *chosen, *invited]
 
     async def _step(self, registration: Registration | None) -> Registered | None:
         """Take one step. ``None``: look again."""
         engine = self._engine
         if registration is None or registration.state is RegistrationState.FAILED:
+            if self.ask.invitation is not None and self._takes.invitation is None:
+                return await self._refused()  # only for now: it reads what commit 1 will write over
             return await (
                 self._open(registration) if engine.remote is None else self._open_held(engine.remote, registration)
             )
@@ -278,25 +288,34 @@ class _Work:
         engine = self._engine
         account_id = self.ask.account_id or engine.ids.uuid()
         identity = await self._enrol(Identity(id=account_id, state=IdentityState.HELD, details=self.ask.details))
-        account, writes = commits.whole(self.ask, identity, before, engine.clock.now(), engine.options)
+        now, takes = engine.clock.now(), self._takes
+        account, writes = commits.whole(self.ask, identity, before, now, engine.options, takes)
         try:
             put = await engine.put(writes)
         except (ApplicationRefused, StoreRejected) as refused:
             await self._refuse(refused)
             return None
         if put.done:
+            self._note_ousted(takes)
             return Registered(account.but(version=put.token), replayed=False)
         return await self._not_done(put)
 
     async def _open_held(self, remote: RemoteProvider, before: Registration | None) -> Registered | None:
         """Commit 1, and on from there."""
         engine = self._engine
-        opened = commits.held_by(self.ask, engine.ids.uuid(), self._worker, engine.clock.now(), engine.options)
-        put = await engine.put(commits.opening(opened, before))
+        now, takes = engine.clock.now(), self._takes
+        opened = commits.held_by(self.ask, engine.ids.uuid(), self._worker, now, engine.options, takes)
+        put = await engine.put(commits.opening(opened, before, commits.ousting(self.ask, takes, now, engine.options)))
         if put.done:
             self._begun = True
+            self._note_ousted(takes)
             return await Outside(engine, remote, self.ask, opened.at(put.token), self._password).run()
         return await self._not_done(put)
+
+    def _note_ousted(self, takes: Takes) -> None:
+        if takes.ousted is not None:
+            noted = {"account": takes.ousted.account.id, "registration": self.ask.registration}
+            self._engine.events.emit("account.ousted", noted)
 
     async def _not_done(self, put: Put) -> Registered | None:
         if put.outcome is Outcome.UNKNOWN:
@@ -315,7 +334,7 @@ class _Work:
         return identity.but(credential=self._enrolled.credential)
 
     async def _refused(self) -> Registered | None:
-        """An identifier or the chosen id refused us: see who has it.
+        """An identifier, the chosen id or the invitation refused us: see who has it.
 
         The owner's intent may be ours; a registration in flight is waited for.
         """
@@ -327,21 +346,55 @@ class _Work:
             for one in found
             if isinstance(one, Identifier) and (one.owned or one.registration != self.ask.registration)
         ]
+        before = self._takes
+        if self.ask.invitation is not None:
+            invitation = next((one for one in found if isinstance(one, Invitation)), None)
+            if not inviting.can_be_accepted(invitation, self._engine.clock.now()):
+                return await self._not_invited(invitation, others)
+            self._takes = replace(before, invitation=invitation)
         waiting = next((one for one in others if not one.owned), None)
         if waiting is not None:
             self._unexplained += not await past(self._engine, waiting.registration, self._deadline)
             return None
+        others = await self._ousting(others)
         chosen = any(isinstance(one, Identity) for one in found)
         if not others and not chosen:
-            self._unexplained += 1
+            self._unexplained += self._takes == before
             return None
+        return await self._taken(others, chosen=chosen)
+
+    async def _taken(self, others: list[Identifier], *, chosen: bool) -> Registered | None:
+        """Answer that accounts own what we want; unless the key's own commit came between the reads."""
         mine = any(one.registration == self.ask.registration for one in others)
         if (mine and await self._registration()) or (chosen and await self._answered()):
-            return None  # the key's own commit came between the reads
+            return None
         same = await self._same(others) if others else None
         if same is None:
             await self._refuse(self._conflict([*(one.kind for one in others), *(["id"] if chosen else [])]))
         return same
+
+    async def _not_invited(self, invitation: Invitation | None, others: list[Identifier]) -> Registered | None:
+        """The invitation cannot be accepted now: wait for whoever accepts it, or say why not."""
+        accepting = invitation.registration if invitation is not None else None
+        if invitation is not None and invitation.state is InvitationState.PROCESSING:
+            if accepting is not None and accepting != self.ask.registration:
+                self._unexplained += not await past(self._engine, accepting, self._deadline)
+            return None
+        if accepting == self.ask.registration and await self._answered():
+            return None
+        same = await self._same(others) if others and others[0].owned else None
+        if same is None:
+            await self._refuse(inviting.refusal(invitation))
+        return same
+
+    async def _ousting(self, others: list[Identifier]) -> list[Identifier]:
+        """Return who stands in the way but for an account that never proved what we have proved: it will end."""
+        first, ousted = next((one for one in others if one.name == self.ask.names[0]), None), None
+        if self.ask.door in DOORS_THAT_OUST and self.ask.proved and first is not None and not first.proved:
+            with suppress(NotFound):
+                ousted = await everything(self._engine, first.account_id or "")
+        self._takes = replace(self._takes, ousted=ousted)
+        return [one for one in others if ousted is None or one.account_id != ousted.account.id]
 
     async def _same(self, owned: list[Identifier]) -> Registered | None:
         """The owner is the answer where the door converges on a proved deciding identifier, or the intent is one."""

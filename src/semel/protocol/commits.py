@@ -6,8 +6,9 @@ but one (``whole``). ``failing`` releases everything a registration holds, ``acc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from typing import Final
 
 import msgspec
 
@@ -17,6 +18,9 @@ from semel.model import (
     Account,
     Identifier,
     Identity,
+    Invitation,
+    Invited,
+    Link,
     Name,
     OutboxEvent,
     Profile,
@@ -26,13 +30,16 @@ from semel.model import (
     SessionFamily,
 )
 from semel.ports import Delete, Found, Insert, Replace, Write
+from semel.protocol import inviting
 from semel.protocol.options import Options
 from semel.states import DOORS_THAT_CONVERGE, Door, IdentityState, RegistrationState
 
 __all__ = [
+    "NOTHING",
     "Ask",
     "Held",
     "Owned",
+    "Takes",
     "account_end",
     "account_of",
     "birth",
@@ -41,11 +48,13 @@ __all__ = [
     "event",
     "failed",
     "failing",
+    "happened",
     "held_by",
     "is_planted",
     "leased",
     "left_alone",
     "opening",
+    "ousting",
     "planted",
     "refused_after_doubt",
     "sent_nothing",
@@ -75,6 +84,8 @@ class Ask(msgspec.Struct, frozen=True):
     """For how long from its creation on nobody is let in; likewise."""
     strict: bool = False
     """Whether the same request without a key is another intent, never a double click."""
+    invitation: str | None = None
+    """The id of the invitation that is accepted; the caller has its token."""
 
     @property
     def email(self) -> str | None:
@@ -88,17 +99,20 @@ class Held(msgspec.Struct, frozen=True):
     registration: Registration
     identity: Identity | None
     identifiers: tuple[Identifier, ...]
+    invitation: Invitation | None = None
 
     @property
     def whole(self) -> bool:
         """Whether it holds all that it should; if not, somebody edited the tables, and it can only fail."""
-        return self.identity is not None and len(self.identifiers) == len(self.registration.identifiers)
+        invited = self.registration.invitation is None or self.invitation is not None
+        return invited and self.identity is not None and len(self.identifiers) == len(self.registration.identifiers)
 
     def at(self, version: int) -> Held:
         """Return the same as written by a commit with this token."""
         identity = self.identity.but(version=version) if self.identity else None
         identifiers = tuple(one.but(version=version) for one in self.identifiers)
-        return Held(self.registration.but(version=version), identity, identifiers)
+        invitation = self.invitation.but(version=version) if self.invitation else None
+        return Held(self.registration.but(version=version), identity, identifiers, invitation)
 
 
 class Owned(msgspec.Struct, frozen=True):
@@ -110,6 +124,31 @@ class Owned(msgspec.Struct, frozen=True):
     identifiers: tuple[Identifier, ...]
     sessions: tuple[SessionFamily, ...]
     registration: Registration | None
+    links: tuple[Link, ...] = ()
+    invitation: Invitation | None = None
+    """The one that was accepted for it."""
+    invited: Invited | None = None
+    """What says that its email has that invitation."""
+
+
+class Takes(msgspec.Struct, frozen=True):
+    """What a registration takes that is not simply free, each at the version read."""
+
+    invitation: Invitation | None = None
+    """The pending invitation that it accepts."""
+    ousted: Owned | None = None
+    """The account that has the proved identifier without ever having proved it: proof beats possession."""
+
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """The versions read, of all that is written over: what tells two of these apart."""
+        ousted = self.ousted
+        read = (self.invitation, *((ousted.account, ousted.identity, ousted.registration) if ousted else ()))
+        return tuple(str(one.version) for one in read if one is not None)
+
+
+NOTHING: Final = Takes()
+"""All that a registration wants is free."""
 
 
 def leased(registration: Registration, worker: str, now: datetime, seconds: float, options: Options) -> Registration:
@@ -137,10 +176,13 @@ def _attempt(ask: Ask, account_id: str, now: datetime, state: RegistrationState)
         fingerprint=ask.fingerprint,
         created_at=now,
         proved=ask.proved,
+        invitation=ask.invitation,
     )
 
 
-def _claim(ask: Ask, account_id: str, owner: str | None) -> tuple[Identifier, ...]:
+def _claim(ask: Ask, account_id: str, owner: str | None, ousted: Owned | None) -> tuple[Identifier, ...]:
+    """Return the identifiers as the attempt has them: at the version read where the ousted account has them now."""
+    theirs = {one.name: one.version for one in ousted.identifiers} if ousted is not None else {}
     return tuple(
         Identifier(
             kind=name.kind,
@@ -150,17 +192,21 @@ def _claim(ask: Ask, account_id: str, owner: str | None) -> tuple[Identifier, ..
             registration=ask.registration,
             proved=ask.proved and name == ask.names[0],
             canonical_version=canonical.VERSION,
+            version=theirs.get(name, 0),
         )
         for name in ask.names
     )
 
 
-def held_by(ask: Ask, account_id: str, worker: str, now: datetime, options: Options) -> Held:
+def held_by(  # noqa: PLR0913, PLR0917 - plain values; a record of them would be used here alone
+    ask: Ask, account_id: str, worker: str, now: datetime, options: Options, takes: Takes = NOTHING
+) -> Held:
     """Return what commit 1 puts there: the pending registration under a lease, and what it holds."""
     pending = _attempt(ask, account_id, now, RegistrationState.PENDING).but(identifiers=ask.names, profile=ask.profile)
     identity = Identity(id=account_id, state=IdentityState.HELD, registration=ask.registration)
-    held = _claim(ask, account_id, None)
-    return Held(leased(pending, worker, now, options.lease, options), identity, held)
+    held = _claim(ask, account_id, None, takes.ousted)
+    invitation = takes.invitation and inviting.processing(takes.invitation, ask.registration)
+    return Held(leased(pending, worker, now, options.lease, options), identity, held, invitation)
 
 
 def _put_registration(registration: Registration, before: Registration | None) -> Write:
@@ -168,10 +214,17 @@ def _put_registration(registration: Registration, before: Registration | None) -
     return Insert(registration) if before is None else Replace(registration.but(version=before.version))
 
 
-def opening(held: Held, before: Registration | None) -> list[Write]:
-    """Commit 1. ``before`` is the failed attempt under the same key that was read, if any."""
-    inserts: list[Write] = [Insert(record) for record in (*held.identifiers, held.identity) if record]
-    return [_put_registration(held.registration, before), *inserts]
+def opening(held: Held, before: Registration | None, ousting: Sequence[Write] = ()) -> list[Write]:
+    """Commit 1. ``before`` is the failed attempt under the same key that was read, if any.
+
+    ``ousting`` ends the account that had an identifier which is held now.
+    """
+    writes = [_put_registration(held.registration, before), *map(_put, held.identifiers), *ousting]
+    if held.identity is not None:
+        writes.append(Insert(held.identity))
+    if held.invitation is not None:
+        writes.append(Replace(held.invitation))
+    return writes
 
 
 def _put(record: Record) -> Write:
@@ -201,6 +254,7 @@ def account_of(registration: Registration, names: Sequence[Name], profile: Profi
         last_sign_in_at=registration.created_at if signed_in else None,
         identifiers=tuple(names),
         registration=registration.id,
+        email_verified_at=now if registration.proved and names[0].kind == "email" else None,
     )
 
 
@@ -214,6 +268,13 @@ def event(kind: str, account: Account, now: datetime, options: Options) -> Inser
     kept = now + timedelta(seconds=options.events_kept)
     name = f"{account.id}/{kind}/{life(account)}"
     return Insert(OutboxEvent(id=name, kind=kind, account_id=account.id, created_at=now, due_at=kept))
+
+
+def happened(kind: str, account_id: str, now: datetime, options: Options, subject: str) -> Insert:
+    """Return the outbox's record of what happens once to a subject that is no account."""
+    kept = now + timedelta(seconds=options.events_kept)
+    name = f"{subject}/{kind}"
+    return Insert(OutboxEvent(id=name, kind=kind, account_id=account_id, created_at=now, due_at=kept, subject=subject))
 
 
 def birth(account: Account, options: Options) -> list[Write]:
@@ -233,8 +294,13 @@ def _completed(registration: Registration, now: datetime, options: Options) -> R
     )
 
 
-def whole(
-    ask: Ask, identity: Identity, before: Registration | None, now: datetime, options: Options
+def whole(  # noqa: PLR0913, PLR0917 - plain values; a record of them would be used here alone
+    ask: Ask,
+    identity: Identity,
+    before: Registration | None,
+    now: datetime,
+    options: Options,
+    takes: Takes = NOTHING,
 ) -> tuple[Account, list[Write]]:
     """The only commit of the embedded provider: the account, and everything at once.
 
@@ -245,9 +311,30 @@ def whole(
     if ask.ban_seconds is not None:
         account = account.but(banned_until=now + timedelta(seconds=ask.ban_seconds))
     registration = _completed(attempt, now, options)
-    owned: list[Write] = [Insert(identifier) for identifier in _claim(ask, identity.id, identity.id)]
-    writes = [_put_registration(registration, before), *owned, Insert(identity.but(state=IdentityState.OWNED))]
+    owned = _claim(ask, identity.id, identity.id, takes.ousted)
+    writes = [
+        _put_registration(registration, before),
+        *map(_put, owned),
+        Insert(identity.but(state=IdentityState.OWNED)),
+    ]
+    writes += ousting(ask, takes, now, options, embedded=True)
+    if takes.invitation is not None:
+        writes += _accepting(inviting.processing(takes.invitation, ask.registration), account, options)
     return account, writes + birth(account, options)
+
+
+def ousting(ask: Ask, takes: Takes, now: datetime, options: Options, *, embedded: bool = False) -> list[Write]:
+    """Return the writes that end the account whose identifier the registration takes, but for what it takes."""
+    if takes.ousted is None:
+        return []
+    return account_end(takes.ousted, now, options, embedded=embedded, taken=ask.names)
+
+
+def _accepting(invitation: Invitation, account: Account, options: Options) -> list[Write]:
+    """Return the writes that say whose the invitation became."""
+    accepted = inviting.accepted(invitation, account.id, account.created_at, options)
+    told = happened("invitation.accepted", account.id, account.created_at, options, invitation.id)
+    return [Replace(accepted), told]
 
 
 def completion(held: Held, provider_id: str | None, now: datetime, options: Options) -> tuple[Account, list[Write]]:
@@ -260,6 +347,8 @@ def completion(held: Held, provider_id: str | None, now: datetime, options: Opti
         owned = held.identity.but(state=IdentityState.OWNED, registration=None, provider_id=provider_id)
         writes.append(Replace(owned))
     writes += [Replace(identifier.but(account_id=account.id)) for identifier in held.identifiers]
+    if held.invitation is not None:
+        writes += _accepting(held.invitation, account, options)
     return account, writes + birth(account, options)
 
 
@@ -310,6 +399,8 @@ def failing(held: Held, failure: str, now: datetime, options: Options) -> list[W
     writes: list[Write] = [Replace(registration), *(Delete(identifier) for identifier in held.identifiers)]
     if held.identity is not None:
         writes.append(Replace(condemned(held.identity, now, options)))
+    if held.invitation is not None:
+        writes.append(Replace(inviting.reopened(held.invitation)))
     return writes
 
 
@@ -329,11 +420,21 @@ def sent_nothing(failed: Registration) -> bool:
     return failed.failure == UserAlreadyExists.code
 
 
-def account_end(owned: Owned, now: datetime, options: Options, *, embedded: bool) -> list[Write]:
-    """The commit that ends an account: all that it owns goes with it, and its key answers 410 from now on."""
+def account_end(
+    owned: Owned, now: datetime, options: Options, *, embedded: bool, taken: Collection[Name] = ()
+) -> list[Write]:
+    """The commit that ends an account: all that it owns goes with it, and its key answers 410 from now on.
+
+    ``taken`` are identifiers that the same commit gives to somebody else.
+    """
     account = owned.account
     identity = owned.identity or Identity(id=account.id, state=IdentityState.OWNED)
-    writes: list[Write] = [Delete(record) for record in (account, *owned.identifiers, *owned.sessions)]
+    released = [one for one in owned.identifiers if one.name not in taken]
+    writes: list[Write] = [Delete(record) for record in (account, *released, *owned.sessions, *owned.links)]
+    if owned.invitation is not None:
+        writes.append(Replace(inviting.forgotten(owned.invitation)))
+    if owned.invited is not None:
+        writes.append(Delete(owned.invited))
     if not embedded:
         writes.append(_put(condemned(identity, now, options)))
     elif owned.identity is not None:

@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import Final, cast
 
 from semel.errors import ApplicationRefused, RegistrationInFlight, StoreInconsistent, StoreRejected
-from semel.model import Identifier, Identity, Registration
+from semel.model import Identifier, Identity, Invitation, Registration
 from semel.ports import Absent, Found, Ref, Replace, Unknown
 from semel.protocol import commits
 from semel.protocol.commits import Held
 from semel.protocol.engine import Engine, Outcome, Registered
-from semel.states import IdentityState, RegistrationState
+from semel.states import IdentityState, InvitationState, RegistrationState
 
 __all__ = ["FINAL", "complete", "fail", "finish", "held", "past", "take_lease"]
 
@@ -23,10 +23,17 @@ FINAL: Final = (ApplicationRefused, StoreRejected, StoreInconsistent)
 async def held(engine: Engine, registration: Registration) -> Held:
     """Read what a pending registration still holds."""
     refs = [Ref(Identity, (registration.account_id,)), *(Ref(Identifier, name) for name in registration.identifiers)]
-    identity, *identifiers = await engine.store.get_many(refs)
-    found = [cast("Identifier", one) for one in identifiers if _holds(registration, one)]
+    if registration.invitation is not None:
+        refs.append(Ref(Invitation, (registration.invitation,)))
+    identity, *others = await engine.store.get_many(refs)
+    found = [cast("Identifier", one) for one in others if _holds(registration, one)]
     mine = isinstance(identity, Identity) and identity.state is IdentityState.HELD
-    return Held(registration, cast("Identity", identity) if mine else None, tuple(found))
+    accepts = next((one for one in others if isinstance(one, Invitation) and _accepts(registration, one)), None)
+    return Held(registration, cast("Identity", identity) if mine else None, tuple(found), accepts)
+
+
+def _accepts(registration: Registration, invitation: Invitation) -> bool:
+    return invitation.state is InvitationState.PROCESSING and invitation.registration == registration.id
 
 
 def _holds(registration: Registration, record: object) -> bool:
@@ -52,7 +59,7 @@ async def complete(engine: Engine, holding: Held, provider_id: str | None) -> Re
 
 
 async def _untouched(engine: Engine, holding: Held) -> bool:
-    before = [holding.registration, holding.identity, *holding.identifiers]
+    before = [holding.registration, holding.identity, *holding.identifiers, holding.invitation]
     after = await engine.store.get_many([Ref(type(one), one.key) for one in before if one])
     return [one.version for one in before if one] == [one.version if one else None for one in after]
 

@@ -38,6 +38,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     failed_kept: float = 7 * _DAY
     events_kept: float = 30 * _DAY
     """How long completed and failed registrations, and the outbox's events, are kept."""
+    invitations_kept: float = 30 * _DAY
+    """How long an invitation that has ended is kept: no longer than the registration that accepted it, by which its
+    account's end finds it."""
     rounds: int = 6
     """How often a request looks again at what others changed before it answers that the outcome is unknown."""
 
@@ -61,6 +64,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             (self.longest_request * 10 <= self.completed_kept, "completed_kept must be ten times the longest request"),
             (self.longest_request * 10 <= self.failed_kept, "failed_kept must be ten times the longest request"),
             (self.events_kept > 0, "events_kept must be above 0"),
+            (
+                0 < self.invitations_kept <= self.completed_kept,
+                "invitations_kept must be above 0 and at most completed_kept",
+            ),
         ):
             if not holds:
                 raise ConfigurationInvalid(rule)

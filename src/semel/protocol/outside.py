@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import Enum
 
+import msgspec
+
 from semel.errors import (
     FieldError,
     IdentityAlreadyExists,
@@ -118,7 +120,7 @@ class Outside:
     async def _replace(self, registration: Registration) -> bool:
         put = await self._engine.put([Replace(registration)])
         if put.done:
-            self.held = Held(registration.but(version=put.token), self.held.identity, self.held.identifiers)
+            self.held = msgspec.structs.replace(self.held, registration=registration.but(version=put.token))
         return put.done
 
     async def _complete(self, provider_id: str | None, *, ours: bool) -> Registered | None:

@@ -18,6 +18,8 @@ from semel.model import (
     Account,
     Identifier,
     Identity,
+    Invitation,
+    Invited,
     Name,
     OutboxEvent,
     Record,
@@ -26,7 +28,7 @@ from semel.model import (
 )
 from semel.ports import Found, Store
 from semel.protocol.commits import life
-from semel.states import IdentityState, RegistrationState, allowed
+from semel.states import IdentityState, InvitationState, RegistrationState, allowed
 from semel.stores.memory import Table
 
 __all__ = ["Snapshot", "Told", "at_rest", "on_commit", "on_delete", "records_of"]
@@ -34,6 +36,7 @@ __all__ = ["Snapshot", "Told", "at_rest", "on_commit", "on_delete", "records_of"
 R = TypeVar("R", bound=Record)
 
 _PAGE = 500
+_STATEFUL = Registration | Identity | Invitation
 _OPEN = frozenset({None, "outcome_unknown", "registration_in_flight", "idempotency_key_reused"})
 """Codes that do not say that there is no account: the caller is to come back, or another one's password made it."""
 
@@ -99,6 +102,7 @@ def at_rest(snapshot: Snapshot, told: Sequence[Told] = ()) -> list[str]:
         *_unique(snapshot),
         *_whole(snapshot),
         *_left_behind(snapshot),
+        *_invitations(snapshot),
         *_events(snapshot),
         *_kept_words(snapshot, told),
         *_secrets(snapshot),
@@ -167,6 +171,22 @@ def _left_behind(snapshot: Snapshot) -> Iterator[str]:
             yield f"R: an identity is still {identity.state}: {identity.id}"
 
 
+def _invitations(snapshot: Snapshot) -> Iterator[str]:
+    """Judge that an invitation was accepted by the one account that it names, or by nobody."""
+    ended = {one.account_id for one in snapshot.all(OutboxEvent) if one.kind == "account.deleted"}
+    there = {one.id for one in snapshot.all(Account)}
+    for one in snapshot.all(Invitation):
+        if one.state is InvitationState.PROCESSING:
+            yield f"P: an invitation is in flight for ever: {one.id}"
+        if one.state is InvitationState.ACCEPTED and one.account_id not in there | ended:
+            yield f"I: an invitation was accepted by nobody: {one.id}"
+        made = {by.account_id for by in snapshot.all(Registration) if by.invitation == one.id} & there
+        others = made - {one.account_id} if one.state is InvitationState.ACCEPTED else made
+        yield from (f"I: an invitation made another account: {each}" for each in sorted(others))
+    named = Counter(one.invitation for one in snapshot.all(Invited))
+    yield from (f"I: {times} emails have the invitation {one}" for one, times in named.items() if times > 1)
+
+
 def _events(snapshot: Snapshot) -> Iterator[str]:
     """Judge what will be told; of an id that was chosen again each life is told by itself."""
     events = Counter(
@@ -231,8 +251,8 @@ def on_commit(before: Table, after: Table, now: datetime) -> list[str]:
 
 
 def _step(old: Record | None, new: Record | None) -> list[str]:
-    states = [one.state if isinstance(one, Registration | Identity) else None for one in (old, new)]
-    if not isinstance(old or new, Registration | Identity) or allowed(*states):
+    states = [one.state if isinstance(one, _STATEFUL) else None for one in (old, new)]
+    if not isinstance(old or new, _STATEFUL) or allowed(*states):
         return []
     return [f"T: {(old or new).TYPE} goes from {states[0]} to {states[1]}"]  # type: ignore[union-attr]
 

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from semel.intents import Intent, federated_intent
+from semel.invitations import acceptance
 from semel.model import Secret
 from semel.registrar import LOOKS_AGAIN
 from semel.stores.memory import MemoryStore
@@ -20,12 +21,14 @@ from semel.testing.scenarios import seeds
 from semel.testing.scenarios.doubles import RefusingStore, RejectingProvider
 from semel.testing.scenarios.judge import EngineJudge
 from semel.testing.scenarios.parties import (
+    EXPIRY,
     Setting,
     again,
     caller,
     confirming,
     correcting,
     deleting,
+    revoking,
     several,
     signing_in,
     stopping,
@@ -52,6 +55,11 @@ def _form(key: str | None, password: Secret = P1, email: str = ANN, username: st
 def _federated(**changes: object) -> Intent:
     """Return ann's federated sign-in, with something changed."""
     return msgspec.structs.replace(FEDERATED, **changes)
+
+
+def _accepts(key: str | None, password: Secret = P1, username: str | None = None) -> Intent:
+    """Return what accepting ann's invitation asks for."""
+    return acceptance(seeds.INVITATION, Intent(password=password, username=username, idempotency_key=key))
 
 
 PEOPLE: Final[Mapping[str, Person]] = {
@@ -97,6 +105,12 @@ PEOPLE: Final[Mapping[str, Person]] = {
         to,
         msgspec.structs.replace(federated_intent("https://issuer.example.org", "another"), username="ulysses"),
     ),
+    "accepts": lambda to: caller(to, _accepts("the key of an acceptance")),
+    "accepts-twin": lambda to: caller(to, _accepts("the key of an acceptance")),
+    "accepts-rival": lambda to: caller(to, _accepts("the key of another acceptance", P3)),
+    "accepts-u": lambda to: caller(to, _accepts("the key of an acceptance", username="ulysses")),
+    "revokes": lambda to: revoking(to, seeds.INVITATION.id),
+    "expiry": lambda to: upkeep(to, (EXPIRY,)),
     "sign-in": lambda to: signing_in(to, ANN, P1),
     "sign-in-0": lambda to: signing_in(to, ANN, P0),
     "upkeep": upkeep,
@@ -128,6 +142,9 @@ _ABOUT: Final = {
     "reused": "an account owns the email, and the key that made it has made another since",
     "refusing": "nobody has the email, and the application refuses every account",
     "rejecting": "nobody has the email, and the provider takes nobody",
+    "invited": "nobody has the email, which was invited",
+    "invited-owned": "an account owns the email and never proved it; the email was invited",
+    "invited-dead": "a worker that accepted the invitation of the email died",
 }
 
 _REFUSES: Final = {
@@ -172,6 +189,26 @@ _OWNED: Final[_Meetings] = (
     "delete replay",
     "delete key",
     "delete delete-2",
+)
+_INVITED: Final[tuple[tuple[str, _Meetings], ...]] = (
+    (
+        "invited",
+        (
+            "accepts",
+            "accepts accepts-twin",
+            "accepts accepts-rival",
+            "accepts revokes",
+            "accepts expiry",
+            "accepts key",
+            "accepts-u no-key-u",
+        ),
+    ),
+    ("invited-owned", ("accepts", "accepts replay", "accepts delete", "accepts accepts-rival")),
+)
+_INVITED_REMOTE: Final[tuple[tuple[str, _Meetings], ...]] = (
+    ("invited", ("accepts upkeep", "accepts sign-in")),
+    ("invited-owned", ("accepts sign-in-0", "accepts upkeep")),
+    ("invited-dead", ("rescue accepts-rival", "rescue revokes", "accepts-rival")),
 )
 _REMOTE: Final[tuple[tuple[str, _Meetings], ...]] = (
     ("fresh", (*_FRESH, "key upkeep", "retry upkeep", "key sign-in", "stopping")),
@@ -238,7 +275,7 @@ def built_in(setting: Setting | None = None) -> Iterator[Scenario]:
     embedded = msgspec.structs.replace(remote, embedded=True)
     # Nobody looks first whose time to wait is over.
     slow = msgspec.structs.replace(embedded, slow=True, options=msgspec.structs.replace(remote.options, wait=1.0))
-    for world, meetings in _REMOTE:
+    for world, meetings in (*_REMOTE, *_INVITED, *_INVITED_REMOTE):
         yield from (scenario(remote, world, names) for names in meetings)
     yield from (scenario(remote, "forged", names, Variant.MARKER) for names in _FORGED)
     yield from (scenario(remote, "fresh", names, Variant.NAMED) for names in _NAMED)
@@ -247,7 +284,7 @@ def built_in(setting: Setting | None = None) -> Iterator[Scenario]:
     )
     for world, meetings in _PLANTED:
         yield from (scenario(planting, world, names) for names in meetings)
-    for world, meetings in _EMBEDDED:
+    for world, meetings in (*_EMBEDDED, *_INVITED):
         yield from (scenario(embedded, world, names) for names in meetings)
     yield from (scenario(slow, "fresh", names) for names in _SLOW)
 

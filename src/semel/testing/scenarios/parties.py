@@ -12,7 +12,8 @@ from semel.deletion import delete_account
 from semel.errors import NotFound, OutcomeUnknown, RegistrationInFlight, SemelError, StoreUnavailable
 from semel.healing import SignInDoor
 from semel.intents import Intent, Policy, prepare
-from semel.model import Identity, Name, Registration, Secret
+from semel.invitations import InvitationBook, expire_invitation
+from semel.model import Identity, Invitation, Name, Registration, Secret
 from semel.ports import Delete, Done, EmbeddedProvider, Found, Ids, RemoteProvider
 from semel.protocol.commits import Ask
 from semel.protocol.ending import finish
@@ -26,6 +27,7 @@ from semel.testing.hashers import CheapHasher
 from semel.upkeep import BUILT_IN, Duty, Upkeep
 
 __all__ = [
+    "EXPIRY",
     "IN_TIME",
     "OPTIONS",
     "Answer",
@@ -35,11 +37,15 @@ __all__ = [
     "confirming",
     "correcting",
     "deleting",
+    "revoking",
     "several",
     "signing_in",
     "stopping",
     "upkeep",
 ]
+
+EXPIRY: Final = Duty("expire_invitation", Invitation, expire_invitation)
+"""The duty that ends invitations."""
 
 IN_TIME: Final = "changed in time"
 """What a party did that confirmed an identity, or gave it another email, before anybody had condemned it."""
@@ -251,6 +257,20 @@ def deleting(setting: Setting, account_id: str) -> Make:
     return party
 
 
+def revoking(setting: Setting, invitation_id: str) -> Make:
+    """Somebody who takes an invitation back."""
+
+    async def party(ports: Ports) -> Answer:
+        book = InvitationBook(setting.engine_over(ports), b"of the explorer", allow_special_use=False)
+        try:
+            await book.revoke(invitation_id)
+        except SemelError as error:
+            return Answer(code=error.code)
+        return Answer(did="revoked")
+
+    return party
+
+
 def confirming(email: str) -> Make:
     """Somebody who has the email of an identity confirmed at the provider, and then sees what we think of it."""
 
@@ -281,7 +301,7 @@ async def _changed(ports: Ports, found: object, **changes: object) -> Answer:
     return Answer(did=IN_TIME if record is None else "changed too late")
 
 
-def upkeep(setting: Setting, duties: tuple[Duty, ...] = BUILT_IN) -> Make:
+def upkeep(setting: Setting, duties: tuple[Duty, ...] = (*BUILT_IN, EXPIRY)) -> Make:
     """One pass of upkeep, or of some of its duties."""
 
     async def party(ports: Ports) -> Answer:

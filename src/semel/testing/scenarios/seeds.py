@@ -7,11 +7,12 @@ from datetime import timedelta
 from typing import Final
 
 from semel.intents import Intent, Policy, federated_intent, prepare
-from semel.model import Identity, Record, Registration, Secret
+from semel.invitations import acceptance
+from semel.model import Identity, Invitation, Invited, Record, Registration, Secret
 from semel.ports import Delete, NewIdentity, Replace, Write
 from semel.protocol import commits
-from semel.protocol.commits import Ask
-from semel.states import IdentityState
+from semel.protocol.commits import Ask, Takes
+from semel.states import IdentityState, InvitationState
 from semel.stores.memory import MemoryStore
 from semel.testing.clock import START, SequentialIds, VirtualClock
 from semel.testing.explorer.runs import Ports
@@ -19,7 +20,7 @@ from semel.testing.fake_provider import FakeProvider, State, Variant
 from semel.testing.hashers import CheapHasher
 from semel.testing.scenarios.parties import Setting
 
-__all__ = ["ACCOUNT", "ANN", "FEDERATED", "KEY", "P0", "P1", "P2", "P3", "SOMEBODY", "WORLDS"]
+__all__ = ["ACCOUNT", "ANN", "FEDERATED", "INVITATION", "KEY", "P0", "P1", "P2", "P3", "SOMEBODY", "WORLDS"]
 
 ANN: Final = "ann@example.org"
 P0, P1, P2, P3 = (Secret(f"correct horse {n}") for n in range(4))
@@ -29,6 +30,20 @@ SOMEBODY: Final = "somebody-1"
 """The provider's id of the first identity that somebody has planted."""
 FEDERATED: Final = federated_intent("https://issuer.example.org", "ann", email=ANN)
 _TOKEN: Final = 7
+INVITATION: Final = Invitation(
+    id="the invitation of ann",
+    state=InvitationState.PENDING,
+    email=ANN,
+    email_canonical=ANN,
+    role="Editor",
+    token_hash="",
+    invited_by="the administrator",
+    created_at=START - timedelta(days=1),
+    expires_at=START + timedelta(seconds=30),
+    due_at=START + timedelta(seconds=30),
+    version=_TOKEN,
+)
+"""Its time is over before a lease is."""
 
 World = tuple[tuple[Record, ...], State, frozenset[str]]
 """Records, the provider's state, and the provider's ids of what is somebody's."""
@@ -129,6 +144,28 @@ def _removal_due(setting: Setting, variant: Variant) -> World:
     return (registration, identity.but(look_until=START)), state, foreign
 
 
+def _invited(setting: Setting, variant: Variant) -> World:
+    """Ann was invited; nobody has her email."""
+    del setting, variant
+    return (INVITATION, Invited(email=ANN, invitation=INVITATION.id, version=_TOKEN)), State(), frozenset()
+
+
+def _invited_owned(setting: Setting, variant: Variant) -> World:
+    """Ann was invited; somebody has signed up with her email, and proved nothing."""
+    records, state, foreign = _owned(setting, variant)
+    invited, _, _ = _invited(setting, variant)
+    return (*records, *invited), state, foreign
+
+
+def _invited_dead(setting: Setting, variant: Variant) -> World:
+    """A worker that accepted ann's invitation died between its create and commit 2; its lease has run out."""
+    before = START - timedelta(hours=1)
+    ask = _prepared(setting, acceptance(INVITATION, Intent(password=P1, idempotency_key="the key of ann's form")))
+    held = commits.held_by(ask, ACCOUNT, "dead", before, setting.options, Takes(INVITATION))
+    (_, invited), _, _ = _invited(setting, variant)
+    return (*_written(commits.opening(held, None)), invited), _at_provider(variant, ACCOUNT, P1), frozenset()
+
+
 def _retained(setting: Setting, variant: Variant) -> World:
     """``key`` failed long ago; its registration is remembered until now, and its removal is over."""
     del variant
@@ -155,6 +192,9 @@ WORLDS: Final[Mapping[str, Callable[[Setting, Variant], World]]] = {
     "astray": _astray,
     "reused": _reused,
     "retained": _retained,
+    "invited": _invited,
+    "invited-owned": _invited_owned,
+    "invited-dead": _invited_dead,
 }
 
 

@@ -29,7 +29,8 @@ R = TypeVar("R", bound=Record)
 async def everything(engine: Engine, account_id: str) -> Owned | None:
     """Read the account and all that it owns; ``None`` where its identity is not its own, or it has just gone.
 
-    Somebody who edits tables may have taken its identity's record away: then it ends without one. Raises ``NotFound`` or a ``StoreError``.
+    Somebody who edits tables may have taken its identity's record away: then it ends without one.
+    Raises ``NotFound`` or a ``StoreError``.
     """
     account = await engine.store.get(Account, (account_id,))
     if account is None:

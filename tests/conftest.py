@@ -10,7 +10,7 @@ from tests.emulators import Emulator, azurite, dynoxide
 from tests.keycloak import Keycloak, keycloak_of_the_run
 from tests.scale import SCALE, Scale
 from tests.servers import Servers
-from tests.services import PostgresServer, pgbouncer, postgres_server
+from tests.services import PostgresServer, pgbouncer, postgres_server, redis_server
 from tests.tables import line, pytest_terminal_summary
 
 __all__ = ["line", "pytest_terminal_summary"]
@@ -61,6 +61,13 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     servers = Servers(tmp_path_factory.mktemp("servers"))
     yield servers
     servers.check()
+
+
+@pytest.fixture(scope="session")
+def redis() -> Iterator[str]:
+    """The URL of a Redis for the process that runs the tests."""
+    with redis_server() as url:
+        yield url
 
 
 @pytest.fixture

@@ -5,15 +5,14 @@ than the services that they stand for, and Azurite is not durable: kill what is 
 """
 
 import secrets
-import socket
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
-from tests.services import free_port, running
+from tests.services import free_port, listening, running
 
 __all__ = ["Emulator", "azurite", "dynoxide"]
 
@@ -53,7 +52,7 @@ def dynoxide(file: Path | None = None) -> Iterator[Emulator]:
     }
     with (
         tempfile.TemporaryDirectory(prefix="semel-dynoxide-") as directory,
-        running(command, Path(directory) / "log", _listening(port)),
+        running(command, Path(directory) / "log", listening(port)),
     ):
         yield Emulator("dynamodb", variables, port, secret)
 
@@ -71,7 +70,7 @@ def azurite() -> Iterator[Emulator]:
             f"TableEndpoint=http://127.0.0.1:{port}/{_AZURITE_ACCOUNT};"
         )
         accounts = {"AZURITE_ACCOUNTS": f"{_AZURITE_ACCOUNT}:{key}"}
-        with running(command, Path(directory) / "log", _listening(port), variables=accounts):
+        with running(command, Path(directory) / "log", listening(port), variables=accounts):
             yield Emulator("azure-tables", {"AZURE_STORAGE_CONNECTION_STRING": connection}, port, key)
 
 
@@ -81,13 +80,3 @@ def _program(name: str) -> Path:
         message = f"{name} is missing: run scripts/install-test-services"
         raise RuntimeError(message)
     return program
-
-
-def _listening(port: int) -> Callable[[], bool]:
-    """Return what tells whether somebody listens at the port."""
-
-    def listening() -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", port)) == 0
-
-    return listening

@@ -1,6 +1,6 @@
-"""Real servers for tests and benchmarks: a private PostgreSQL cluster, and PgBouncer in front of it.
+"""Real servers for tests and benchmarks: a private PostgreSQL cluster, PgBouncer in front of it, and a Redis.
 
-Both listen on the loopback address alone, on free ports, and live in a directory of their own. They end with the thread
+All listen on the loopback address alone, on free ports, and live in a directory of their own. They end with the thread
 that started them, however that ends: start them from the main one. ``fsync`` is on: what is measured and cut off here
 is what a disk really holds.
 """
@@ -30,6 +30,9 @@ T = TypeVar("T")
 START_SECONDS = 60.0
 STOP_SECONDS = 30.0
 ROLE = "semel"
+
+REDIS_PASSWORD = secrets.token_hex(16)
+"""Of every Redis that this process starts."""
 
 BOUNDS = "SET statement_timeout = 5000; SET lock_timeout = 3000"
 
@@ -170,6 +173,32 @@ max_client_conn = 500
         command = [program, "--quiet", str(directory / "pgbouncer.ini")]
         with running(_owned(command), directory / "log", _greeting(through.partition("?")[0])):
             yield through
+
+
+@contextmanager
+def redis_server(port: int | None = None) -> Iterator[str]:
+    """Start a private Redis that keeps nothing on disk and wants a password; yield its URL."""
+    program = shutil.which(os.environ.get("SEMEL_TEST_REDIS", "redis-server"))
+    if program is None:
+        message = "redis-server is missing: run scripts/install-test-services, or set SEMEL_TEST_REDIS"
+        raise RuntimeError(message)
+    port, password = port or free_port(), REDIS_PASSWORD
+    with _directory("semel-redis-") as directory:
+        settings = directory / "redis.conf"
+        settings.write_text(f'bind 127.0.0.1\nport {port}\nsave ""\nappendonly no\nrequirepass {password}\n')
+        command = _owned([program, str(settings), "--dir", str(directory)])
+        with running(command, directory / "log", listening(port)):
+            yield f"redis://:{password}@127.0.0.1:{port}/0"
+
+
+def listening(port: int) -> Callable[[], bool]:
+    """Return what tells whether somebody listens at the port."""
+
+    def connects() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    return connects
 
 
 def run_apart(work: Coroutine[Any, Any, T]) -> T:

@@ -34,6 +34,7 @@ from semel.http import create_app
 from semel.http.app import OPERATIONS
 from semel.http.body import BodyLimits
 from semel.http.edge import Edge
+from semel.http.limits import Limiter
 from semel.http.routes import routes
 from semel.intents import Intent
 from semel.model import KeyRecord
@@ -123,7 +124,9 @@ def _layers(semel: Semel, store: Forgetful) -> list[Layer]:
     async def inside(asked: Asked) -> None:
         prepared(asked.intent)
 
-    endpoint = next(one.app for one in routes(semel, OPERATIONS, BodyLimits(65_536, 10)) if one.path == _PATH)
+    endpoint = next(
+        one.app for one in routes(semel, OPERATIONS, BodyLimits(65_536, 10), Limiter(semel)) if one.path == _PATH
+    )
     application, registering = create_app(semel.settings, semel=semel), registrar(store)
     return [
         Layer("canonical forms, policy, fingerprint", inside),
@@ -167,7 +170,7 @@ def _logging() -> Iterator[None]:
 async def run(bench: Bench) -> Table:
     """Measure."""
     store = Forgetful(CLOCK.now)
-    settings = Settings(_env_file=None, database_url="memory:", upkeep=False)
+    settings = Settings(_env_file=None, database_url="memory:", rate_limits="off", upkeep=False)
     found: dict[str, list[float]] = {}
     async with Semel(settings, store=store, provider=EmbeddedPasswords(CheapHasher())) as semel:
         layers = _layers(semel, store)

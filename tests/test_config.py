@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from limits import parse_many
 
 from semel.config import Settings
 from semel.config_names import PREFIX, variable
@@ -185,3 +186,45 @@ def test_supabases_api_needs_the_embedded_provider(read: Read) -> None:
     short = refusal(read, f"SEMEL_GOTRUE_JWT_SECRET={HUSH}")
     assert "SEMEL_GOTRUE_JWT_SECRET must be at least 32" in short
     assert HUSH not in short
+
+
+@pytest.mark.parametrize(
+    ("rate", "said"),
+    [
+        ("10/minute", [(10, 60)]),
+        ("3/10minutes", [(3, 600)]),
+        ("100 / 2 days", [(100, 2 * 86_400)]),
+        ("5/Hour; 100/day", [(5, 3600), (100, 86_400)]),
+    ],
+)
+def test_a_rate_is_what_the_library_reads(read: Read, rate: str, said: list[tuple[int, int]]) -> None:
+    """How many in how many seconds."""
+    given = read(f"SEMEL_RATE_LIMIT_SIGN_UP_BY_ADDRESS={rate}").rate_limit_sign_up_by_address
+    assert [(one.amount, one.get_expiry()) for one in parse_many(given)] == said
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("RATE_LIMIT_SIGN_UP_BY_ADDRESS", "0/minute"),
+        ("RATE_LIMIT_SIGN_UP_BY_ADDRESS", "10"),
+        ("RATE_LIMIT_SIGN_UP_BY_ADDRESS", "10/fortnight"),
+        ("RATE_LIMIT_SIGN_UP_BY_ADDRESS", "10/minute;"),
+        ("RATE_LIMITS", f"postgresql://{HUSH}@localhost"),
+        ("RATE_LIMITS", "on"),
+        ("TRUSTED_PROXIES", "*"),
+        ("TRUSTED_PROXIES", "proxy.internal"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8"),
+    ],
+)
+def test_what_is_no_limit_and_no_network_is_refused(read: Read, setting: str, value: str) -> None:
+    """With what it must be; a name or a * would trust whoever can take it."""
+    refused = refusal(read, f"SEMEL_{setting}={value}")
+    assert refused.startswith(f"SEMEL_{setting}: must ")
+    assert HUSH not in refused
+
+
+def test_proxies_are_networks_or_addresses(read: Read) -> None:
+    """Of either kind."""
+    given = read("SEMEL_TRUSTED_PROXIES=10.0.0.0/8, 192.0.2.7,2001:db8::/32,")
+    assert given.trusted_proxies == ("10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32")

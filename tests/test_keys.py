@@ -76,7 +76,14 @@ async def test_servers_that_start_at_once_share_their_keys(servers: Servers) -> 
     """Each proposes its own; the insert decides, and all use the winner's."""
     started = await asyncio.gather(*(servers.start() for _ in range(10)))
     assert len({held(keys) for keys in started}) == 1
-    assert sorted(servers.records()) == ["fingerprint/1", "newest/signing", "proof/1", "refresh/1", "signing/1"]
+    assert sorted(servers.records()) == [
+        "fingerprint/1",
+        "limits/1",
+        "newest/signing",
+        "proof/1",
+        "refresh/1",
+        "signing/1",
+    ]
     assert held(await servers.start()) == held(started[0])
 
 
@@ -180,6 +187,7 @@ async def test_the_previous_key_still_verifies(servers: Servers) -> None:
     assert [reads(keys, token) for token in (oldest, older, token_of(keys))] == [False, True, True]
     assert sorted(servers.records()) == [
         "fingerprint/1",
+        "limits/1",
         "newest/signing",
         "proof/1",
         "refresh/1",
@@ -196,7 +204,7 @@ async def test_one_of_many_servers_rotates(servers: Servers) -> None:
         assert await servers.rotate(started) == 1
         assert len({keys.signing.current.kid for keys in started}) == 1
         assert f"signing/{number}" in servers.records()
-    assert len(servers.records()) == 6
+    assert len(servers.records()) == 7
 
 
 @pytest.mark.parametrize("fault", [Fault.LOSE, Fault.DROP, Fault.LATE])

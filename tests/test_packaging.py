@@ -60,8 +60,9 @@ class Promise:
 
 
 PROMISES = [
-    Promise("semel", absent=frozenset({"fastapi", "uvicorn", "asyncpg", "aiobotocore", "azure", "httpx"})),
-    Promise("semel[server]", frozenset({"server"}), frozenset({"fastapi", "uvicorn"}), frozenset({"asyncpg"})),
+    Promise("semel", absent=frozenset({"fastapi", "limits", "redis", "asyncpg", "aiobotocore", "azure", "httpx"})),
+    Promise("semel[server]", frozenset({"server"}), frozenset({"fastapi", "uvicorn"}), frozenset({"asyncpg", "redis"})),
+    Promise("semel[redis]", frozenset({"redis"}), frozenset({"redis"}), frozenset({"fastapi", "asyncpg"})),
     Promise("semel[postgres]", frozenset({"postgres"}), frozenset({"asyncpg"}), frozenset({"fastapi", "uvicorn"})),
     Promise("semel[dynamodb]", frozenset({"dynamodb"}), frozenset({"aiobotocore"}), frozenset({"fastapi", "asyncpg"})),
     Promise("semel[azure]", frozenset({"azure"}), frozenset({"azure", "aiohttp"}), frozenset({"fastapi", "asyncpg"})),
@@ -69,8 +70,8 @@ PROMISES = [
     Promise("semel[supabase]", frozenset({"supabase"}), frozenset({"httpx"}), frozenset({"fastapi", "asyncpg"})),
     Promise(
         "semel[all]",
-        frozenset({"server", "postgres", "azure", "dynamodb", "keycloak", "supabase"}),
-        frozenset({"fastapi", "uvicorn", "asyncpg", "aiobotocore", "azure", "httpx"}),
+        frozenset({"server", "postgres", "azure", "dynamodb", "keycloak", "redis", "supabase"}),
+        frozenset({"fastapi", "uvicorn", "redis", "asyncpg", "aiobotocore", "azure", "httpx"}),
     ),
 ]
 

@@ -51,6 +51,7 @@ from semel.model import Secret
 from semel.protocol.options import Options
 from semel.providers.keycloak_options import KeycloakOptions
 from semel.providers.supabase_options import SupabaseOptions
+from semel.rates import CountsIn, Networks, Rate
 from semel.sessions import SessionOptions
 from semel.system import Argon2Options
 
@@ -210,6 +211,9 @@ class Settings(BaseSettings):
     """How long a server that is told to stop lets requests and registrations end."""
     cors_origins: Origins = ()
     """The origins whose pages may call the server, separated by commas. None by default."""
+    trusted_proxies: Networks = ()
+    """The proxies in front of the server, as networks or addresses (10.0.0.0/8, 192.0.2.7), separated by commas: from
+    them alone X-Forwarded-For and X-Forwarded-Proto are believed. None by default."""
     max_body_bytes: Count = 65_536
     """The greatest size of a request's body."""
     body_seconds: Annotated[float, Field(gt=0, le=DAY, allow_inf_nan=False)] = 10
@@ -218,6 +222,29 @@ class Settings(BaseSettings):
     """The least level that is logged."""
     log_format: Literal["console", "json"] = "console"
     """How log lines look: console for people, json for machines."""
+
+    rate_limits: CountsIn = SecretStr("memory")
+    """Where attempts are counted: memory, by each process for itself; redis://host:6379/0 (or rediss:), by all servers
+    together; or off, for load tests."""
+    rate_limit_requests_by_address: Rate = "300/minute"
+    """How often one address may ask for anything that has a limit, replays included. Each of these reads as 10/minute
+    or 3/10minutes (second, minute, hour, day); several hold together: 10/minute; 100/day."""
+    rate_limit_sign_up_by_address: Rate = "10/minute"
+    """How often one address may try to sign up."""
+    rate_limit_sign_in_by_address: Rate = "60/minute"
+    """How often one address may try to sign in."""
+    rate_limit_sign_in_by_account: Rate = "10/minute"
+    """How often one may try to sign in to an account, from wherever."""
+    rate_limit_invitation_by_address: Rate = "10/minute"
+    """How often one address may try to accept an invitation."""
+    rate_limit_resend_by_address: Rate = "10/minute"
+    """How often one address may have a mail sent once more."""
+    rate_limit_resend_by_account: Rate = "5/hour"
+    """How often a mail may be sent once more to an account."""
+    rate_limit_recovery_by_address: Rate = "10/minute"
+    """How often one address may ask for the recovery of an account."""
+    rate_limit_recovery_by_account: Rate = "5/hour"
+    """How often the recovery of an account may be asked for, whether there is one or not."""
 
     def __init__(self, **values: Any) -> None:  # noqa: ANN401 - pydantic checks each
         """Read and check. ``_env_file`` names another file than ``.env``; ``None`` reads none."""

@@ -23,6 +23,7 @@
     ├── InvitationRevoked            invitation_revoked       410
     ├── AlreadyInvited               already_invited          409
     ├── Overloaded                   overloaded               503
+    ├── RateLimited                  rate_limited             429
     ├── ConfigurationInvalid         configuration_invalid    500
     ├── MalformedBody                malformed_body           400
     ├── IdempotencyKeyInvalid        idempotency_key_invalid  400
@@ -84,6 +85,7 @@ __all__ = [
     "Overloaded",
     "ProviderRefused",
     "ProviderUnavailable",
+    "RateLimited",
     "RegistrationInFlight",
     "RegistrationWithdrawn",
     "RequestHeadTooLarge",
@@ -315,6 +317,17 @@ class Overloaded(SemelError):
     code = "overloaded"
     status = 503
     title = "The server is busy"
+
+
+class RateLimited(SemelError):
+    """This was tried too often, from this address or for this account; nothing was done.
+
+    Come back after ``retry_after`` seconds. Whether there is such an account plays no part. Over HTTP alone.
+    """
+
+    code = "rate_limited"
+    status = 429
+    title = "Too many attempts"
 
 
 class ConfigurationInvalid(SemelError):

@@ -48,6 +48,8 @@ class Purpose(StrEnum):
     """Seals of refresh tokens."""
     PROOF = "proof"
     """Proofs that an identity at a provider is ours, where the provider lets nobody choose ids."""
+    LIMITS = "limits"
+    """What stands for addresses and accounts where attempts are counted."""
 
 
 class KeyOptions(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from httpx import AsyncClient
 from semel import Semel
 from semel.http.app import OPERATIONS
 from semel.http.body import BodyLimits
+from semel.http.limits import Limiter
 from semel.http.operations import Operation
 from semel.http.routes import routes
 from tests.http.conftest import SETTINGS, running
@@ -82,7 +83,9 @@ async def test_the_document_knows_what_the_decoder_knows(document: dict[str, Any
 async def test_an_error_that_is_not_declared_is_told(caplog: pytest.LogCaptureFixture) -> None:
     """So the tests notice what the document leaves out: see ``every_answer_is_declared``, and ``Servers.check``."""
     forgetful = msgspec.structs.replace(next(one for one in OPERATIONS if one.name == "sign_in"), raises=())
-    async with running(FastAPI(routes=[*routes(Semel(SETTINGS), [forgetful], BodyLimits(1000, 1))])) as client:
+    semel = Semel(SETTINGS)
+    made = routes(semel, [forgetful], BodyLimits(1000, 1), Limiter(semel))
+    async with running(FastAPI(routes=[*made])) as client:
         assert (await client.post(forgetful.path, json={})).status_code == 422
     assert UNDECLARED in caplog.text
     caplog.clear()

@@ -7,6 +7,7 @@ from semel import Semel
 from semel.http import create_app
 from semel.http.app import OPERATIONS
 from semel.http.body import BodyLimits
+from semel.http.limits import Limiter
 from semel.http.routes import Shortcut, routes
 from tests.http.conftest import SETTINGS, running
 
@@ -28,7 +29,8 @@ async def _way(scope: Scope) -> str:
     async def send(message: Message) -> None:
         sent.append(message)
 
-    shortcut = Shortcut(_by_routing, routes(Semel(SETTINGS), OPERATIONS, BodyLimits(1, 1.0)))
+    semel = Semel(SETTINGS)
+    shortcut = Shortcut(_by_routing, routes(semel, OPERATIONS, BodyLimits(1, 1.0), Limiter(semel)))
     await shortcut({"headers": [], "query_string": b"", **scope}, receive, send)
     return str(sent[0]["type"])
 

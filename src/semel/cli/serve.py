@@ -53,9 +53,10 @@ def application() -> FastAPI:
 def _refuse_early(settings: Settings) -> None:
     """Say in one line what would keep every worker from starting."""
     try:
-        import semel.http  # noqa: F401, PLC0415 - the extra "server" may not be installed
+        from semel.http.limits import check_limits  # noqa: PLC0415 - the extra "server" may not be installed
     except ModuleNotFoundError as error:
         raise ConfigurationInvalid(f"semel serve needs {error.name}: install semel[server]") from None
+    check_limits(settings)
     if settings.workers > 1 and scheme(settings.database_url.get_secret_value()) == "memory":
         raise ConfigurationInvalid(f"a store in memory serves one process: set {variable('workers')} to 1")
     ask(lambda semel: semel.jwks())
@@ -100,5 +101,6 @@ def _run(settings: Settings) -> None:
             access_log=False,
             log_config=None,
             server_header=False,
+            proxy_headers=False,  # the application's, which knows the settings
             timeout_graceful_shutdown=int(settings.shutdown_seconds),
         )

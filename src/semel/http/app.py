@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any
@@ -15,6 +15,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Mount
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from semel.config import Settings
 from semel.face import Semel
@@ -22,6 +23,7 @@ from semel.http.auth import AUTH
 from semel.http.body import BodyLimits
 from semel.http.edge import Edge, LastResort
 from semel.http.gotrue import PREFIX, gotrue_app
+from semel.http.limits import Limiter
 from semel.http.openapi import describe
 from semel.http.probes import EXPLAIN, JWKS, PROBES
 from semel.http.problems import handle_problems, plain_problem
@@ -43,13 +45,14 @@ def create_app(settings: Settings | None = None, *, semel: Semel | None = None) 
     """
     settings = settings or Settings()
     semel = semel or Semel(settings)
-    operations = routes(semel, OPERATIONS, _limits(settings))
+    limiter = Limiter(semel)
+    operations = routes(semel, OPERATIONS, _limits(settings), limiter)
     app = FastAPI(
         title="Semel",
         version=version("semel"),
         summary="Creates accounts once, whole, or not at all.",
-        routes=[*operations, *_other_faces(semel)],
-        lifespan=_lifespan(semel),
+        routes=[*operations, *_other_faces(semel, limiter)],
+        lifespan=_lifespan(semel, limiter),
         redirect_slashes=False,
         docs_url=None,  # both pages load their scripts from other hosts
         redoc_url=None,
@@ -63,12 +66,14 @@ def create_app(settings: Settings | None = None, *, semel: Semel | None = None) 
     if settings.cors_origins:
         app.add_middleware(Cors, **_cors(settings.cors_origins))
     app.add_middleware(Edge, clock=SystemClock(), ids=SystemIds())
+    if settings.trusted_proxies:
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
     return app
 
 
-def _other_faces(semel: Semel) -> list[Mount]:
+def _other_faces(semel: Semel, limiter: Limiter) -> list[Mount]:
     """Return what is mounted beside Semel's own operations."""
-    return [Mount(PREFIX, gotrue_app(semel))] if semel.settings.gotrue_jwt_secret is not None else []
+    return [Mount(PREFIX, gotrue_app(semel, limiter))] if semel.settings.gotrue_jwt_secret is not None else []
 
 
 class Cors(CORSMiddleware):
@@ -92,10 +97,11 @@ def router(semel: Semel) -> APIRouter:
     """Return sign-up and sign-in as a router for an application of your own.
 
     It opens ``semel`` when the application starts and closes it when that ends, upkeep included. ``current_account``
-    finds it.
+    finds it. Rate limits hold there as well; the callers' addresses are what your server says.
     """
-    settings = semel.settings
-    return APIRouter(routes=[*routes(semel, _OF_A_ROUTER, _limits(settings))], lifespan=_lifespan(semel))
+    limiter = Limiter(semel)
+    operations = routes(semel, _OF_A_ROUTER, _limits(semel.settings), limiter)
+    return APIRouter(routes=[*operations], lifespan=_lifespan(semel, limiter))
 
 
 def document(app: FastAPI, prefix: str = "") -> None:
@@ -107,10 +113,10 @@ def _limits(settings: Settings) -> BodyLimits:
     return BodyLimits(settings.max_body_bytes, settings.body_seconds)
 
 
-def _lifespan(semel: Semel) -> Callable[[FastAPI], AbstractAsyncContextManager[dict[str, Semel]]]:
+def _lifespan(semel: Semel, limiter: Limiter) -> Callable[[FastAPI], AbstractAsyncContextManager[dict[str, Semel]]]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[dict[str, Semel]]:
-        async with semel:
+        async with semel, aclosing(limiter):
             yield {"semel": semel}
 
     return lifespan
@@ -121,5 +127,5 @@ def _cors(origins: Sequence[str]) -> dict[str, Any]:
         "allow_origins": origins,
         "allow_methods": sorted({one.method for one in OPERATIONS}),
         "allow_headers": ["Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID"],
-        "expose_headers": ["Retry-After", "X-Request-ID"],
+        "expose_headers": ["RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID"],
     }

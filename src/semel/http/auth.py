@@ -13,6 +13,7 @@ from semel.errors import FieldError, InvalidInput
 from semel.face import SignedInAccount
 from semel.http.body import JsonBody
 from semel.http.idempotency import HEADER, idempotency_key
+from semel.http.limits import Limit, Limited
 from semel.http.operations import Call, Operation, bearer, reply
 from semel.http.schemas import (
     AccountAnswer,
@@ -50,6 +51,8 @@ async def _sign_up(call: Call) -> Response:
     except InvalidInput as error:
         error.errors = tuple(map(_as_sent, error.errors))
         raise
+    if registered.replayed:
+        await call.attempt.replayed()
     account = account_answer(registered.account)
     return reply(SignUpAnswer(user_id=account.id, account=account), HTTPStatus.CREATED)
 
@@ -60,6 +63,7 @@ def _as_sent(fault: FieldError) -> FieldError:
 
 async def _sign_in(call: Call) -> Response:
     body = await call.read(_SIGN_IN)
+    await call.attempt.on(body.email)
     return _signed_in(await call.semel.sign_in(body.email, body.password))
 
 
@@ -110,7 +114,9 @@ AUTH: Final = (
         answer=SignUpAnswer,
         body=SignUpRequest,
         keyed=True,
+        limited=Limited(Limit.SIGN_UP, keys="anonymous"),
         raises=(
+            errors.RateLimited,
             *_BODY,
             errors.IdempotencyKeyInvalid,
             errors.UserAlreadyExists,
@@ -133,7 +139,9 @@ AUTH: Final = (
         handle=_sign_in,
         answer=SignInAnswer,
         body=SignInRequest,
+        limited=Limited(Limit.SIGN_IN),
         raises=(
+            errors.RateLimited,
             *_BODY,
             errors.InvalidCredentials,
             errors.AccountInactive,

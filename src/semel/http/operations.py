@@ -15,6 +15,7 @@ from starlette.types import Receive, Scope
 from semel.errors import InvalidToken, SemelError
 from semel.face import Semel
 from semel.http.body import BodyLimits, JsonBody
+from semel.http.limits import Attempt, Limited
 from semel.model import Secret
 
 __all__ = ["Call", "Operation", "bearer", "reply"]
@@ -25,11 +26,13 @@ T = TypeVar("T", bound=msgspec.Struct)
 class Call:
     """One request, and the Semel that it is about."""
 
-    __slots__ = ("_limits", "_receive", "headers", "scope", "semel")
+    __slots__ = ("_limits", "_receive", "attempt", "headers", "scope", "semel")
 
-    def __init__(self, semel: Semel, scope: Scope, receive: Receive, limits: BodyLimits) -> None:
+    def __init__(self, semel: Semel, scope: Scope, receive: Receive, limits: BodyLimits, attempt: Attempt) -> None:
         self.semel = semel
         self.scope = scope
+        self.attempt = attempt
+        """The request as the limits see it: counted by address, where the operation has a limit."""
         self.headers = Headers(scope=scope)
         self._receive = receive
         self._limits = limits
@@ -56,6 +59,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     body: type[msgspec.Struct] | None = None
     keyed: bool = False
     """Whether it takes an idempotency key."""
+    limited: Limited | None = None
+    """How often one may try. By account it counts once the handler knows which: ``await call.attempt.on(email)``."""
     bearer: bool = False
     """Whether it wants an access token."""
     raises: tuple[type[SemelError], ...] = ()

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from semel.errors import SemelError
 from semel.face import Semel
 from semel.http.body import BodyLimits
+from semel.http.limits import Attempt, Limiter
 from semel.http.operations import Call, Operation
 from semel.http.problems import answer
 from semel.observe.logs import Log
@@ -23,27 +25,38 @@ _log = Log()
 class Endpoint:
     """One operation as an ASGI application. It answers its own errors, since not every application around it would."""
 
-    def __init__(self, semel: Semel, operation: Operation, limits: BodyLimits) -> None:
+    def __init__(self, semel: Semel, operation: Operation, limits: BodyLimits, limiter: Limiter) -> None:
         self.path = operation.path
         self._semel = semel
         self._operation = operation
         self._limits = limits
+        self._limiter = limiter
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
         scope["route"] = self
+        with self._limiter.attempt(scope) as attempt:
+            response = await self._answer(scope, receive, attempt)
+        response.headers.update(attempt.headers)
+        await response(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, attempt: Attempt) -> Response:
         try:
-            response = await self._operation.handle(Call(self._semel, scope, receive, self._limits))
+            if self._operation.limited is not None:
+                await attempt.begin(self._operation.limited)
+            return await self._operation.handle(Call(self._semel, scope, receive, self._limits, attempt))
         except SemelError as error:
             if not isinstance(error, self._operation.raises):
                 _log.log(logging.ERROR, "http.undeclared", {"route": self.path, "code": error.code})
-            response = answer(error, scope)
-        await response(scope, receive, send)
+            return answer(error, scope)
 
 
-def routes(semel: Semel, operations: Iterable[Operation], limits: BodyLimits) -> list[Route]:
+def routes(semel: Semel, operations: Iterable[Operation], limits: BodyLimits, limiter: Limiter) -> list[Route]:
     """Return a route for each operation. ``limits`` are those of every body."""
-    return [Route(one.path, Endpoint(semel, one, limits), methods=[one.method], name=one.name) for one in operations]
+    return [
+        Route(one.path, Endpoint(semel, one, limits, limiter), methods=[one.method], name=one.name)
+        for one in operations
+    ]
 
 
 class Shortcut:

@@ -18,6 +18,7 @@ Fields = Mapping[str, str | int | float | Sequence[str]]
 
 _LEVELS: Final = {
     "registration.failed": logging.WARNING,
+    "limits.alone": logging.WARNING,
     "session.reused": logging.WARNING,
     "upkeep.failed": logging.WARNING,
     "session.refreshed": logging.DEBUG,
@@ -38,6 +39,7 @@ class ObservedEvents:
             "registration.conflict": (Cells(metrics.conflicts), ("door", "fields")),
             "registration.waited": (Cells(metrics.waits), ("door",)),
             "registration.rescued": (Cells(metrics.rescues), ("outcome",)),
+            "limits.refused": (Cells(metrics.rate_limited), ("limit",)),
         }
         """The events with a counter of their own, and the fields that are its labels."""
 

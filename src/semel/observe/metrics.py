@@ -61,6 +61,7 @@ class Metrics:
         self.conflicts = self._counter("conflicts", "Identifiers found taken", "door", "field")
         self.waits = self._counter("waits", "Waits for a registration in the way", "door")
         self.rescues = self._counter("rescues", "Dead registrations ended", "outcome")
+        self.rate_limited = self._counter("rate_limited", "Attempts refused by a rate limit", "limit")
         self.events = self._counter("events", "Everything that happened, by name", "event")
         self.removals = self._gauge("removals", "Identities that must still be made sure not to exist")
         self.removal_age = self._gauge("removal_age_seconds", "Age of the oldest removal")

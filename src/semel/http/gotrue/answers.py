@@ -16,6 +16,7 @@ from semel.errors import (
     BodyTooLarge,
     InternalError,
     InvalidInput,
+    RateLimited,
     RegistrationInFlight,
     RequestTimeout,
     SemelError,
@@ -41,6 +42,12 @@ _VERSION: Final = "2024-01-01"
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _VARY: Final = {"vary": "Origin"}
 _UNREAD: Final = frozenset({BodyTooLarge.status, RequestTimeout.status})
+
+_CODES: Final[dict[type[SemelError], str]] = {
+    BodyTooLarge: "request_entity_too_large",
+    InternalError: "unexpected_failure",
+}
+"""The errors that have another name there."""
 
 
 class AuthError(Exception):
@@ -96,14 +103,12 @@ def as_auth_error(error: SemelError) -> AuthError:
             return invalid(said or error.detail)
         case UserAlreadyExists():
             return AuthError(HTTPStatus.UNPROCESSABLE_ENTITY, error.code, "User already registered")
-        case BodyTooLarge():
-            return AuthError(error.status, "request_entity_too_large", error.detail)
         case RegistrationInFlight():
             return AuthError(HTTPStatus.SERVICE_UNAVAILABLE, error.code, error.detail, headers=headers)
-        case InternalError():
-            return AuthError(error.status, "unexpected_failure", error.detail)
+        case RateLimited():
+            return AuthError(error.status, "over_request_rate_limit", "Request rate limit reached", headers=headers)
         case _:
-            return AuthError(error.status, error.code, error.detail, headers=headers)
+            return AuthError(error.status, _CODES.get(type(error), error.code), error.detail, headers=headers)
 
 
 def answer(error: AuthError | SemelError, scope: Scope) -> Response:

@@ -21,6 +21,7 @@ from semel.face import Semel
 from semel.gotrue_tokens import GoTrueOptions, GoTrueTokens
 from semel.http.body import BodyLimits, read_bytes
 from semel.http.gotrue.answers import AuthError, bad_json, banned
+from semel.http.limits import Attempt
 from semel.http.schemas import secret
 from semel.identity_updates import person
 from semel.model import Account, Identity, Secret, SessionFamily
@@ -77,10 +78,12 @@ class Caller(NamedTuple):
 class AuthCall:
     """A request, and what answers it."""
 
-    def __init__(self, semel: Semel, scope: Scope, receive: Receive) -> None:
+    def __init__(self, semel: Semel, scope: Scope, receive: Receive, attempt: Attempt) -> None:
         self.headers = Headers(scope=scope)
         self.query = QueryParams(scope.get("query_string", b""))
         self.scope = scope
+        self.attempt = attempt
+        """The request as the limits see it, once the handler has begun it."""
         self.parameters: Mapping[str, str] = {}
         """What stands in the path."""
         self._semel = semel

@@ -17,6 +17,7 @@ from semel.http.gotrue.answers import AuthError, banned, disabled, invalid, repl
 from semel.http.gotrue.calls import AuthCall, Body, Caller
 from semel.http.gotrue.users import ROLE, confirmed_at, session_body, to_strangers, user_body
 from semel.http.idempotency import idempotency_key
+from semel.http.limits import Limit, Limited
 from semel.identity_updates import Change, update_identity
 from semel.intents import Intent
 from semel.model import Account, Identifier, Secret
@@ -67,6 +68,11 @@ class _UserUpdate(msgspec.Struct, frozen=True):
     app_metadata: dict[str, Any] | None = None
 
 
+_KEYS: Final = "gotrue"
+"""The scope of idempotency keys."""
+_SIGN_UP_LIMITED: Final = Limited(Limit.SIGN_UP, keys=_KEYS)
+_SIGN_IN_LIMITED: Final = Limited(Limit.SIGN_IN)
+
 _SIGN_UP: Final = Body(_SignUp)
 _PASSWORD: Final = Body(_Password)
 _REFRESH: Final = Body(_Refresh)
@@ -76,6 +82,7 @@ _UPDATE: Final = Body(_UserUpdate)
 
 async def sign_up(call: AuthCall) -> Response:
     """Make an account and, where its email counts as confirmed, open a session."""
+    await call.attempt.begin(_SIGN_UP_LIMITED)
     if call.options.disable_signup:
         raise disabled(422, "signup_disabled", "Signups not allowed for this instance")
     key = idempotency_key(call.headers)
@@ -89,6 +96,8 @@ async def sign_up(call: AuthCall) -> Response:
         if autoconfirm:
             raise
         return reply(await _seen_before(call, intent, email))
+    if registered.replayed:
+        await call.attempt.replayed()
     if not autoconfirm:
         return reply(user_body(await call.identified(registered.account), autoconfirm=False, fresh=True))
     try:
@@ -109,7 +118,7 @@ def _intent(
         full_name=rules.full_name(data),
         attributes=data,
         idempotency_key=key,
-        scope="gotrue",
+        scope=_KEYS,
         details=details_text(Details(signed_up=True, confirmed=confirmed)),
         strict=True,
         vetted=True,
@@ -168,6 +177,7 @@ async def token(call: AuthCall) -> Response:
 
 
 async def _by_password(call: AuthCall) -> Response:
+    await call.attempt.begin(_SIGN_IN_LIMITED)
     body = await call.body(_PASSWORD)
     if body.email and body.phone:
         raise invalid("Only an email address or phone number should be provided on login.")
@@ -177,6 +187,7 @@ async def _by_password(call: AuthCall) -> Response:
         raise invalid("missing email or phone")
     if not call.options.email_enabled:
         raise disabled(422, "email_provider_disabled", "Email logins are disabled")
+    await call.attempt.on(body.email)
     password = body.password or Secret("")
     # Nobody is found by no email, after the same work.
     email = body.email if body.email == body.email.strip() else ""

@@ -20,6 +20,7 @@ from semel.http.gotrue import admin, listing, people, public
 from semel.http.gotrue.answers import AuthError, answer, text
 from semel.http.gotrue.calls import AuthCall
 from semel.http.gotrue.switched_off import SWITCHED_OFF
+from semel.http.limits import Limiter
 
 __all__ = ["PREFIX", "gotrue_app"]
 
@@ -52,6 +53,16 @@ _HEADERS: Final = (
     "x-supabase-api-version",
 )
 
+_EXPOSED: Final = (
+    "Link",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Retry-After",
+    "X-Request-ID",
+    "X-Supabase-Api-Version",
+    "X-Total-Count",
+)
+
 
 class _Path(NamedTuple):
     path: str
@@ -66,9 +77,9 @@ _ROUTES: Final = tuple(
 )
 
 
-def gotrue_app(semel: Semel) -> ASGIApp:
-    """Return the application to be mounted at ``PREFIX``."""
-    app: ASGIApp = LastResort(_Api(semel), answered=answer)
+def gotrue_app(semel: Semel, limiter: Limiter) -> ASGIApp:
+    """Return the application to be mounted at ``PREFIX``; its limits are the server's."""
+    app: ASGIApp = LastResort(_Api(semel, limiter), answered=answer)
     origins = semel.settings.cors_origins
     if origins:
         app = _Cors(app, **_cors(origins))
@@ -80,7 +91,7 @@ def _cors(origins: tuple[str, ...]) -> dict[str, Any]:
         "allow_origins": origins,
         "allow_methods": _METHODS,
         "allow_headers": _HEADERS,
-        "expose_headers": ["Link", "Retry-After", "X-Request-ID", "X-Supabase-Api-Version", "X-Total-Count"],
+        "expose_headers": _EXPOSED,
     }
 
 
@@ -102,8 +113,9 @@ def _is_cors(header: str) -> bool:
 class _Api:
     """Finds what answers a path and a method, and sees to it that every refusal has this API's shape."""
 
-    def __init__(self, semel: Semel) -> None:
+    def __init__(self, semel: Semel, limiter: Limiter) -> None:
         self._semel = semel
+        self._limiter = limiter
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request."""
@@ -122,12 +134,15 @@ class _Api:
             if preflight:  # no origin may send such a request, says an answer without the headers that would let it
                 return text(HTTPStatus.NO_CONTENT)
             return text(HTTPStatus.METHOD_NOT_ALLOWED, headers={"allow": ", ".join(sorted(route.handlers))})
-        call = AuthCall(self._semel, scope, receive)
-        call.parameters = parameters
-        try:
-            return await handler(call)
-        except (AuthError, SemelError) as error:
-            return answer(error, scope)
+        with self._limiter.attempt(scope) as attempt:
+            call = AuthCall(self._semel, scope, receive, attempt)
+            call.parameters = parameters
+            try:
+                response = await handler(call)
+            except (AuthError, SemelError) as error:
+                response = answer(error, scope)
+        response.headers.update(attempt.headers)
+        return response
 
 
 def _found(path: str) -> tuple[_Path | None, dict[str, str]]:

@@ -200,6 +200,16 @@ async def test_a_sign_in_is_counted_by_address() -> None:
         assert tries[0].headers["ratelimit"] == '"sign_in_by_address";r=2'
 
 
+async def test_who_is_refused_for_an_account_keeps_the_address_s_attempts() -> None:
+    """What is refused is no attempt, under no limit but that of all requests."""
+    changes = {"rate_limit_sign_in_by_address": "4/minute", "rate_limit_sign_in_by_account": "1/minute"}
+    async with limited(**changes) as site:
+        tries = [await site.sign_in("ada@example.com") for _ in range(6)]
+        assert statuses(tries) == {401: 1, 429: 5}
+        others = [await site.sign_in(f"person{number}@example.com") for number in range(4)]
+        assert statuses(others) == {401: 3, 429: 1}
+
+
 async def test_several_rates_hold_together() -> None:
     """Each with its own window and its own name."""
     async with limited(rate_limit_sign_up_by_address="2/minute; 3/hour") as site:

@@ -14,6 +14,8 @@ ROOT = Path(__file__).parent.parent
 # Where a module needs an extra, or one of two. All others are the core's, and import without any.
 EXTRA_OF = {
     "semel.http": "server",
+    "semel.mailers.smtp": "mail server",
+    "semel.mails": "mail server",
     "semel.providers.http": "keycloak supabase",
     "semel.providers.keycloak": "keycloak",
     "semel.providers.keycloak_admin": "keycloak",
@@ -60,8 +62,19 @@ class Promise:
 
 
 PROMISES = [
-    Promise("semel", absent=frozenset({"fastapi", "limits", "redis", "asyncpg", "aiobotocore", "azure", "httpx"})),
-    Promise("semel[server]", frozenset({"server"}), frozenset({"fastapi", "uvicorn"}), frozenset({"asyncpg", "redis"})),
+    Promise(
+        "semel",
+        absent=frozenset(
+            {"fastapi", "limits", "redis", "uvicorn", "asyncpg", "aiobotocore", "aiosmtplib", "azure", "httpx"}
+        ),
+    ),
+    Promise(
+        "semel[server]",
+        frozenset({"server"}),
+        frozenset({"fastapi", "uvicorn", "aiosmtplib", "jinja2"}),
+        frozenset({"asyncpg", "redis"}),
+    ),
+    Promise("semel[mail]", frozenset({"mail"}), frozenset({"aiosmtplib", "jinja2"}), frozenset({"fastapi", "asyncpg"})),
     Promise("semel[redis]", frozenset({"redis"}), frozenset({"redis"}), frozenset({"fastapi", "asyncpg"})),
     Promise("semel[postgres]", frozenset({"postgres"}), frozenset({"asyncpg"}), frozenset({"fastapi", "uvicorn"})),
     Promise("semel[dynamodb]", frozenset({"dynamodb"}), frozenset({"aiobotocore"}), frozenset({"fastapi", "asyncpg"})),
@@ -70,8 +83,8 @@ PROMISES = [
     Promise("semel[supabase]", frozenset({"supabase"}), frozenset({"httpx"}), frozenset({"fastapi", "asyncpg"})),
     Promise(
         "semel[all]",
-        frozenset({"server", "postgres", "azure", "dynamodb", "keycloak", "redis", "supabase"}),
-        frozenset({"fastapi", "uvicorn", "redis", "asyncpg", "aiobotocore", "azure", "httpx"}),
+        frozenset({"server", "postgres", "azure", "dynamodb", "keycloak", "mail", "redis", "supabase"}),
+        frozenset({"fastapi", "uvicorn", "redis", "asyncpg", "aiobotocore", "aiosmtplib", "azure", "httpx"}),
     ),
 ]
 

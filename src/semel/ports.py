@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 import msgspec
 from typing_extensions import override
 
+from semel.mail import Mail
 from semel.model import Account, Identity, Key, Record, Secret
 
 __all__ = [
@@ -32,13 +33,16 @@ __all__ = [
     "Hasher",
     "Ids",
     "Insert",
+    "Mailer",
     "NewIdentity",
     "Page",
     "Ref",
+    "Refused",
     "Rejected",
     "RemoteProvider",
     "Replace",
     "Row",
+    "Sent",
     "Sessions",
     "SignedIn",
     "Store",
@@ -361,6 +365,34 @@ class EmbeddedProvider(Protocol):
 
     def outdated(self, identity: Identity) -> bool:
         """Tell whether the credential was made under another profile and should be made anew at sign-in."""
+        ...
+
+
+# ── Mail ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """The next server has taken the mail. Whether a person gets it is not known here."""
+
+
+class Refused(msgspec.Struct, frozen=True):
+    """The recipient or the mail is refused for good: ``code`` as in SMTP (RFC 5321), and nobody's address."""
+
+    code: int
+
+
+@runtime_checkable
+class Mailer(Protocol):
+    """The way that mail goes. Each answer comes within ``timeout`` seconds and is a value, never a raise."""
+
+    timeout: float
+
+    async def send(self, mail: Mail) -> Sent | Refused | Unknown:
+        """Hand the mail on. After ``Unknown`` it has gone, or not: send it again, under the same id."""
+        ...
+
+    async def close(self) -> None:
+        """Give up connections. May be called twice."""
         ...
 
 

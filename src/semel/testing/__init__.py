@@ -2,21 +2,25 @@
 
 - ``VirtualClock``, ``SequentialIds``: time and randomness that repeat. ``CheapHasher``: passwords hashed in no time.
 - ``FakeProvider``: a remote identity provider in memory; ``semel.testing.fake_server`` serves one to other processes.
-- ``FaultyStore``: any store, behind a network that fails. ``FaultPlan`` says how, to it and to ``FakeProvider``.
+- ``RecordingMailer``: a mail server in memory, which takes mails, refuses them, or loses its answer.
+- ``FaultyStore``: any store, behind a network that fails. ``FaultPlan`` says how, to all of them.
 - ``semel.testing.azure_faults``: faults of Azure Tables, between the SDK and the network; needs the extra ``azure``.
 - ``semel.testing.fake_entities``: a table of Azure Table Storage in memory, atomic in one partition alone.
 - ``semel.testing.aws_faults`` (with the extra ``dynamodb``): what DynamoDB may do at any time and its emulators do not.
-- ``semel.testing.store_contract``, ``semel.testing.provider_contract``: the promises of the two ports.
+- ``semel.testing.store_contract``, ``semel.testing.provider_contract`` and ``semel.testing.mailer_contract``: the
+  promises of the ports.
 """
 
 from semel.testing.clock import START, SequentialIds, VirtualClock
 from semel.testing.fake_provider import FakeProvider, Variant
-from semel.testing.faults import PROVIDER_OPERATIONS, STORE_OPERATIONS, Fault, FaultPlan, Faults
+from semel.testing.faults import MAILER_OPERATIONS, PROVIDER_OPERATIONS, STORE_OPERATIONS, Fault, FaultPlan, Faults
 from semel.testing.hashers import CheapHasher
+from semel.testing.mailers import RecordingMailer
 from semel.testing.promises import BrokenPromiseError
 from semel.testing.stores import FaultyStore, FaultyTidyingStore
 
 __all__ = [
+    "MAILER_OPERATIONS",
     "PROVIDER_OPERATIONS",
     "START",
     "STORE_OPERATIONS",
@@ -28,6 +32,7 @@ __all__ = [
     "Faults",
     "FaultyStore",
     "FaultyTidyingStore",
+    "RecordingMailer",
     "SequentialIds",
     "Variant",
     "VirtualClock",

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Final
 
-__all__ = ["PROVIDER_OPERATIONS", "STORE_OPERATIONS", "Fault", "FaultPlan", "Faults"]
+__all__ = ["MAILER_OPERATIONS", "PROVIDER_OPERATIONS", "STORE_OPERATIONS", "Fault", "FaultPlan", "Faults"]
 
 STORE_OPERATIONS: Final = ("get", "get_many", "commit", "due", "page", "ping", "tidy")
 PROVIDER_OPERATIONS: Final = (
@@ -22,6 +22,7 @@ PROVIDER_OPERATIONS: Final = (
     "refresh",
     "sign_out",
 )
+MAILER_OPERATIONS: Final = ("send",)
 
 
 class Fault(Enum):

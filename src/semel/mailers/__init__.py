@@ -1,0 +1,1 @@
+"""Ways that mail goes: each keeps ``ports.Mailer``."""

@@ -18,6 +18,10 @@ setup-run:
 # A variable would come before what a .env says.
 ifeq ($(wildcard .env),)
 run: export SEMEL_DATABASE_URL ?= sqlite:///var/semel.db
+# The page shows links that sign people in: only where nobody asks for another address or a mail server.
+ifeq ($(SEMEL_HOST)$(SEMEL_SMTP_URL),)
+run: export SEMEL_MAIL_PAGE ?= true
+endif
 endif
 run: setup-run ## start a server on 127.0.0.1:8000 over an SQLite file in var/
 	@mkdir -p -m 700 var

@@ -1,10 +1,11 @@
-"""From settings to working parts: URL to store, URL to provider. The only module that knows concrete classes."""
+"""From settings to working parts: URL to store, provider, mailer. The only module that knows concrete classes."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Final
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -12,9 +13,11 @@ from semel.config import Settings
 from semel.config_names import KEYCLOAK_OPTIONS, SUPABASE_OPTIONS, named, scheme, variable
 from semel.errors import ConfigurationInvalid
 from semel.keys import Keys, Purpose
+from semel.mailers.mailbox import LocalMailbox
+from semel.mailers.options import MAIL_OPTIONS
 from semel.model import SessionFamily
-from semel.observe import Metrics, observed_provider, observed_store
-from semel.ports import Also, Clock, EmbeddedProvider, Events, Ids, RemoteProvider, Sessions, Store
+from semel.observe import Metrics, ObservedMailer, observed_provider, observed_store
+from semel.ports import Also, Clock, EmbeddedProvider, Events, Ids, Mailer, RemoteProvider, Sessions, Store
 from semel.protocol.engine import Engine
 from semel.providers.embedded import EmbeddedPasswords
 from semel.registrar import Registrar
@@ -27,13 +30,16 @@ from semel.system import Argon2Hasher
 from semel.upkeep import BUILT_IN, Duty, Upkeep
 from semel.upkeep.sessions import expire
 
-__all__ = ["Given", "Parts", "assembled", "check_also", "migrate_store", "open_store"]
+if TYPE_CHECKING:
+    from semel.mails import Templates
+
+__all__ = ["Given", "Parts", "assembled", "check_also", "migrate_store", "open_mailer", "open_store", "open_templates"]
 
 _SQL: Final = frozenset({"sqlite", "postgres", "postgresql", "postgresql+asyncpg"})
 
 
 class Given(msgspec.Struct, frozen=True, kw_only=True):
-    """What the application brings itself. Its store or provider stands in place of the settings', and is not closed."""
+    """What the application brings itself. Its parts stand in place of the settings', and are not closed."""
 
     clock: Clock
     ids: Ids
@@ -41,6 +47,7 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
     metrics: Metrics
     store: Store | None = None
     provider: EmbeddedProvider | RemoteProvider | None = None
+    mailer: Mailer | None = None
     also: Also | None = None
 
 
@@ -53,6 +60,9 @@ class Parts(msgspec.Struct, frozen=True):
     sessions: SessionKeeper | RemoteSessions | None
     """``None`` at a remote provider that signs nobody in."""
     upkeep: Upkeep
+    mailer: Mailer
+    templates: Templates | None
+    """``None`` where no template engine is installed, and no setting needs one."""
 
 
 def check_also(settings: Settings, given: Given) -> None:
@@ -71,6 +81,7 @@ async def assembled(settings: Settings, given: Given) -> AsyncIterator[Parts]:
     Raises ``ConfigurationInvalid`` or ``StoreUnavailable``.
     """
     async with AsyncExitStack() as closing:
+        mailer, templates = _mailer(settings, given, closing), _templates(settings)
         store = observed_store(await _store(settings, given, closing), given.metrics, given.clock)
         keys = await Keys.open(store, given.clock, given.ids, settings.key_options())
         provider = await _provider(settings, given, keys, closing)
@@ -87,7 +98,7 @@ async def assembled(settings: Settings, given: Given) -> AsyncIterator[Parts]:
         closing.push_async_callback(registrar.drain, settings.shutdown_seconds)
         sessions = _sessions(settings, engine, keys)
         upkeep = Upkeep(engine, (*BUILT_IN, Duty("expire_session", SessionFamily, expire)))
-        yield Parts(engine, keys, registrar, sessions, upkeep)
+        yield Parts(engine, keys, registrar, sessions, upkeep, mailer, templates)
 
 
 async def migrate_store(settings: Settings) -> Migrated:
@@ -193,3 +204,44 @@ def _sessions(settings: Settings, engine: Engine, keys: Keys) -> SessionKeeper |
     if not isinstance(engine.remote, Sessions):
         return None
     return RemoteSessions(engine, engine.remote, allow_special_use=settings.allow_special_use_emails)
+
+
+def _mailer(settings: Settings, given: Given, closing: AsyncExitStack) -> Mailer:
+    if given.mailer is not None:
+        return ObservedMailer(given.mailer, given.events)
+    mailer = open_mailer(settings, given.clock)
+    closing.push_async_callback(mailer.close)
+    return ObservedMailer(mailer, given.events)
+
+
+def _templates(settings: Settings) -> Templates | None:
+    wanted = settings.mail_templates is not None
+    return open_templates(settings) if wanted or find_spec("jinja2") is not None else None
+
+
+def open_mailer(settings: Settings, clock: Clock) -> Mailer:
+    """Return the way to the mail server; without one, to the local mailbox. Raises ``ConfigurationInvalid``."""
+    options = settings.mail_options()
+    relay = options.relay
+    if relay is None:
+        try:
+            return LocalMailbox(options, clock)
+        except ConfigurationInvalid as error:
+            raise named(error, MAIL_OPTIONS) from None
+    try:
+        from semel.mailers.smtp import SmtpMailer  # noqa: PLC0415 - its SMTP client may not be installed
+    except ModuleNotFoundError:
+        raise ConfigurationInvalid(f"{variable('smtp_url')} needs an SMTP client: install semel[mail]") from None
+    return SmtpMailer(options, relay, clock)
+
+
+def open_templates(settings: Settings) -> Templates:
+    """Return what mails are made of, the operator's own tried. Raises ``ConfigurationInvalid``."""
+    try:
+        from semel.mails import Templates  # noqa: PLC0415 - the template engine may not be installed
+    except ModuleNotFoundError:
+        raise ConfigurationInvalid("mails need a template engine: install semel[mail]") from None
+    try:
+        return Templates(settings.product_name, settings.mail_templates)
+    except ConfigurationInvalid as error:
+        raise named(error, {"templates": "mail_templates"}) from None

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError
@@ -47,6 +48,7 @@ from semel.errors import ConfigurationInvalid
 from semel.gotrue_tokens import GoTrueOptions
 from semel.intents import Policy
 from semel.keys import KeyOptions
+from semel.mailers.options import MAIL_OPTIONS, MailOptions
 from semel.model import Secret
 from semel.protocol.options import Options
 from semel.providers.keycloak_options import KeycloakOptions
@@ -201,6 +203,26 @@ class Settings(BaseSettings):
     allow_special_use_emails: bool = False
     """Whether emails under special-use domains (.test, .example, localhost) are taken. For development."""
 
+    smtp_url: SecretStr | None = None
+    """The mail server: smtp://user:password@host:587, what is reserved percent-encoded. It must offer STARTTLS, unless
+    ?tls=none is said or it is on this machine; smtps: is TLS from the first byte. Without a server mail stays in a
+    local mailbox, which `semel mail` shows."""
+    smtp_timeout_seconds: Annotated[float, Field(ge=1, le=600, allow_inf_nan=False)] = 10
+    """How long the mail server may take for one mail."""
+    mail_from: str | None = None
+    """Who writes, such as Example <noreply@example.org>. Needed with a mail server."""
+    mail_reply_to: str | None = None
+    """Where answers go, if not to the sender."""
+    product_name: str = "Semel"
+    """What mails call the application."""
+    mail_templates: Path | None = None
+    """A directory with templates in place of the ones that come with Semel."""
+    mail_directory: Path = Path("var/mail")
+    """The local mailbox, a Maildir: it is made at the first mail, and keeps the newest 200."""
+    mail_page: bool = False
+    """Whether the server shows the local mailbox at /mail, to this machine alone. For development: whoever sees the
+    page can sign in as everybody."""
+
     host: str = "127.0.0.1"
     """The address that `semel serve` listens on."""
     port: Annotated[int, Field(ge=1, le=65_535)] = 8000
@@ -285,6 +307,7 @@ class Settings(BaseSettings):
         self.session_options()
         self.argon2_options()
         self.key_options()
+        self.mail_options()
         if self.provider_url.get_secret_value().lower().startswith("supabase"):
             self.supabase_options()
         if self.provider_url.get_secret_value().lower().startswith("keycloak"):
@@ -334,6 +357,10 @@ class Settings(BaseSettings):
             if getattr(self, field) is None:
                 raise ConfigurationInvalid(f"{variable(field)} is missing: copy it from the client's page in Keycloak")
         return self._made(KeycloakOptions, KEYCLOAK_OPTIONS)
+
+    def mail_options(self) -> MailOptions:
+        """Return who writes mail, and which way it goes."""
+        return self._made(MailOptions, MAIL_OPTIONS)
 
     def gotrue_options(self) -> GoTrueOptions | None:
         """Return how Supabase's API behaves, ``None`` where it is off."""

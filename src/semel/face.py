@@ -20,7 +20,7 @@ from semel.errors import ConfigurationInvalid, FieldError, InvalidInput, NotFoun
 from semel.intents import Intent
 from semel.model import Account, Identifier, Identity, Record, Registration, Secret
 from semel.observe import Metrics, ObservedEvents
-from semel.ports import Also, Clock, EmbeddedProvider, Ids, RemoteProvider, Store, Tokens
+from semel.ports import Also, Clock, EmbeddedProvider, Ids, Mailer, RemoteProvider, Store, Tokens
 from semel.protocol.engine import Engine, Registered
 from semel.remote_sessions import RemoteSessions
 from semel.sessions import SessionKeeper
@@ -77,8 +77,8 @@ class Semel:
     """Accounts, created once, whole, or not at all. Open it with ``async with``; one object for a process is enough.
 
     Settings come from the environment where none are given. ``also`` is the application's own row or callback in the
-    transaction that inserts an account, at a SQL store. ``store`` and ``provider`` stand in place of what the settings
-    name, and are not closed here. While open it runs upkeep, unless the settings say no.
+    transaction that inserts an account, at a SQL store. ``store``, ``provider`` and ``mailer`` stand in place of what
+    the settings name, and are not closed here. While open it runs upkeep, unless the settings say no.
 
     Raises ``ConfigurationInvalid``, also where it is asked while not open.
     """
@@ -90,6 +90,7 @@ class Semel:
         also: Also | None = None,
         store: Store | None = None,
         provider: EmbeddedProvider | RemoteProvider | None = None,
+        mailer: Mailer | None = None,
         clock: Clock | None = None,
         ids: Ids | None = None,
     ) -> None:
@@ -106,6 +107,7 @@ class Semel:
             metrics=self.metrics,
             store=store,
             provider=provider,
+            mailer=mailer,
             also=also,
         )
         check_also(self.settings, self._given)

@@ -17,7 +17,7 @@ import httpx
 HOW_TOS = Path(__file__).parents[2] / "docs" / "how-to"
 
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_FILE = re.compile(r"(?:# |<!-- )([\w./]+\.(?:py|html))")
+_FILE = re.compile(r"(?:# |<!-- |\{# )([\w./]+\.(?:py|html|txt)|\.env)\b")
 
 
 @dataclass(frozen=True)

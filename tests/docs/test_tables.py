@@ -7,6 +7,9 @@ from typer.main import get_command
 
 from semel.cli.app import app
 from semel.cli.exits import MEANINGS
+from semel.mail import MailKind
+from semel.mails import About, Templates
+from semel.mails.templates import LINKED
 from semel.observe import Metrics
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -30,6 +33,7 @@ def test_every_command_is_documented() -> None:
     groups = get_command(app).commands  # type: ignore[attr-defined]
     commands = {f"semel {name} {one}" for name, group in groups.items() for one in getattr(group, "commands", {})}
     commands |= {f"semel {name}" for name, command in groups.items() if not hasattr(command, "commands")}
+    commands |= {f"semel {name}" for name, group in groups.items() if getattr(group, "invoke_without_command", False)}
     assert rows == commands
 
 
@@ -44,3 +48,11 @@ def test_every_metric_is_documented() -> None:
         for family in collector.collect()
     }
     assert {name: row[0].strip() for name, row in table("operations.md", "metric").items()} == made
+
+
+def test_every_mail_is_documented() -> None:
+    """With what it needs, and all that a template may say."""
+    kinds = {f"`{kind}`": "`link`" if kind in LINKED else "–" for kind in MailKind}
+    assert {kind: row[1].strip() for kind, row in table("how-to/mail.md", "kind").items()} == kinds
+    said = Templates().values(About())
+    assert {name.strip("`") for name in table("how-to/mail.md", "variable")} == said.keys()

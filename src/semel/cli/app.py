@@ -13,6 +13,7 @@ from semel.cli import operations, records
 from semel.cli.exits import MEANINGS, Exit, exit_of
 from semel.cli.explore import explore
 from semel.cli.gotrue import gotrue
+from semel.cli.mail import mail
 from semel.cli.output import print_lines
 from semel.cli.serve import serve
 from semel.errors import SemelError
@@ -54,6 +55,7 @@ app.command()(explore)
 app.add_typer(records.user, name="user")
 app.add_typer(records.registration, name="registration")
 app.add_typer(records.removal, name="removal")
+app.add_typer(mail, name="mail")
 app.add_typer(gotrue, name="gotrue")
 
 

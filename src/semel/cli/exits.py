@@ -25,7 +25,7 @@ MEANINGS: Final = {
     Exit.OK: "done",
     Exit.FINDING: "what was asked for is not there, or something was found wrong",
     Exit.USAGE: "the command line, a setting or the input is wrong",
-    Exit.UNAVAILABLE: "the store or the identity provider is not available: try again",
+    Exit.UNAVAILABLE: "the store, the identity provider or the mail server is not available: try again",
     Exit.REFUSED: "refused; the line on stderr says why",
 }
 """What each says."""

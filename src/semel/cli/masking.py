@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Final
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
@@ -15,7 +16,18 @@ __all__ = ["masked", "shown_settings"]
 
 _MASK: Final = "***"
 _HARMLESS: Final = frozenset(
-    {"host", "port", "pool_size", "pooler", "schema", "sslmode", "connect_timeout", "statement_timeout", "lock_timeout"}
+    {
+        "host",
+        "port",
+        "pool_size",
+        "pooler",
+        "schema",
+        "sslmode",
+        "tls",
+        "connect_timeout",
+        "statement_timeout",
+        "lock_timeout",
+    }
 )
 _HOST: Final = re.compile(r"(\[[0-9a-fA-F:.%\w]*\]|[^:\[\]]*)(:([1-9][0-9]{0,4})?)?")
 """One of several that commas part, each with a port of its own."""
@@ -28,7 +40,7 @@ def shown_settings(settings: Settings) -> dict[str, object]:
 
 def _shown(name: str, value: object) -> object:
     if not isinstance(value, SecretStr):
-        return value
+        return str(value) if isinstance(value, Path) else value
     return masked(value.get_secret_value()) if name.endswith("_url") else _MASK
 
 

@@ -76,6 +76,8 @@ def _welcome(settings: Settings) -> None:
         f"Semel serves {url}, and its OpenAPI document at {url}/openapi.json. Sign somebody up:",
         f"  curl -i {url}/api/auth/signup -H 'Content-Type: application/json' -d '{person}'",
     )
+    if settings.mail_page:
+        print_lines(f"Mail stays on this machine, at {url}/mail.")
     sys.stdout.flush()
 
 

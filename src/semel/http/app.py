@@ -12,7 +12,7 @@ import msgspec
 from fastapi import APIRouter, FastAPI, Response
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
-from starlette.routing import Mount
+from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
@@ -24,6 +24,7 @@ from semel.http.body import BodyLimits
 from semel.http.edge import Edge, LastResort
 from semel.http.gotrue import PREFIX, gotrue_app
 from semel.http.limits import Limiter
+from semel.http.mail_page import mail_page
 from semel.http.openapi import describe
 from semel.http.probes import EXPLAIN, JWKS, PROBES
 from semel.http.problems import handle_problems, plain_problem
@@ -51,7 +52,7 @@ def create_app(settings: Settings | None = None, *, semel: Semel | None = None) 
         title="Semel",
         version=version("semel"),
         summary="Creates accounts once, whole, or not at all.",
-        routes=[*operations, *_other_faces(semel, limiter)],
+        routes=[*operations, *_pages(settings), *_other_faces(semel, limiter)],
         lifespan=_lifespan(semel, limiter),
         redirect_slashes=False,
         docs_url=None,  # both pages load their scripts from other hosts
@@ -69,6 +70,11 @@ def create_app(settings: Settings | None = None, *, semel: Semel | None = None) 
     if settings.trusted_proxies:
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=list(settings.trusted_proxies))
     return app
+
+
+def _pages(settings: Settings) -> list[Route]:
+    """Return the pages for development that the settings ask for, and allow."""
+    return mail_page(settings.mail_options().directory) if settings.mail_options().page else []
 
 
 def _other_faces(semel: Semel, limiter: Limiter) -> list[Mount]:

@@ -21,6 +21,8 @@ _LEVELS: Final = {
     "limits.alone": logging.WARNING,
     "session.reused": logging.WARNING,
     "upkeep.failed": logging.WARNING,
+    "mail.refused": logging.WARNING,
+    "mail.unknown": logging.WARNING,
     "session.refreshed": logging.DEBUG,
     "session.refused": logging.DEBUG,
     "upkeep.passed": logging.DEBUG,

@@ -4,6 +4,8 @@ import shutil
 import sys
 from pathlib import Path
 
+import httpx
+
 from tests.docs.how_to import HowTo, send
 from tests.servers import Servers, environment
 from tests.services import free_port
@@ -33,6 +35,7 @@ def test_the_two_commands_of_the_readme(servers: Servers, tmp_path: Path) -> Non
         server.wait("/readyz")
         first, again = send(sign_up, server.url), send(sign_up, server.url)
         other = send(sign_up.replace("Ada Lovelace", "Ada King"), server.url)
+        assert "There is no mail." in httpx.get(f"{server.url}/mail").text
     assert (tmp_path / "var" / "semel.db").is_file()
     assert (first.status_code, first.json()["user_id"]) == (201, again.json()["user_id"])
     assert (other.status_code, [error["field"] for error in other.json()["errors"]]) == (409, ["email"])

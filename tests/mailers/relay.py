@@ -35,6 +35,8 @@ class Relay:
     hangs: str | None = None
     breaks: str | None = None
     """The command at which it breaks the connection, once it has done what was asked."""
+    takes: float = 0.01
+    """Seconds for each answer: more than none, so that those that come at once are here at once."""
     taken: list[bytes] = field(default_factory=list)
     recipients: list[str] = field(default_factory=list)
     connections: set[asyncio.BaseTransport] = field(default_factory=set)
@@ -77,8 +79,7 @@ class Relay:
             await asyncio.Event().wait()
         if self.breaks == command:
             _end(server).abort()
-        # So that those that come at once are here at once.
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(self.takes)
         return answer
 
     def check(self, _: SMTP, __: Session, ___: Envelope, mechanism: str, said: Any) -> AuthResult:  # noqa: ANN401

@@ -140,6 +140,13 @@ async def test_a_server_that_hangs(command: str) -> None:
     assert isinstance(outcome, Unknown)
 
 
+async def test_a_server_that_is_slow_at_everything() -> None:
+    """A mail has a time, not each of its commands."""
+    relay = Relay(takes=0.25)
+    assert isinstance(await answered(relay, seconds=0.4), Unknown)
+    assert relay.taken == []
+
+
 async def test_a_server_that_hangs_at_the_end() -> None:
     """The mail is sent; nobody waits for a goodbye."""
     assert await answered(Relay(hangs="quit")) == Sent()

@@ -115,6 +115,13 @@ def test_an_address_that_is_none_makes_no_directory(directory: Path) -> None:
     assert not directory.exists()
 
 
+def test_a_directory_that_somebody_is_just_making(directory: Path) -> None:
+    """As another process that begins at the same time, or that died there: it is made whole."""
+    directory.mkdir(mode=0o700, parents=True)
+    assert send(directory, letter()) == Sent()
+    assert [one.id for one in kept_mails(directory)] == ["mail-1"]
+
+
 _WRITER = """
 import asyncio, sys
 from pathlib import Path

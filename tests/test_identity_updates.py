@@ -4,11 +4,11 @@ import pytest
 
 from semel import canonical
 from semel.details import Details, details_of
-from semel.errors import NotFound, UserAlreadyExists
+from semel.errors import InvalidInput, NotFound, OutcomeUnknown, PreconditionFailed, UserAlreadyExists
 from semel.identity_updates import Change, update_identity
 from semel.model import Account, Identifier, Identity, Secret
 from semel.sessions import Person
-from semel.testing import Fault
+from semel.testing import Fault, Variant
 from tests.protocol.worlds import EMAIL, World
 
 OTHER = "grace@example.org"
@@ -126,3 +126,68 @@ async def test_nobody_is_changed() -> None:
     for change in (Change(attributes={"a": 1}), Change(password=Secret("another of them"))):
         with pytest.raises(NotFound):
             await changed(world, account, change)
+
+
+def username(name: str) -> canonical.Canonical:
+    return canonical.username(name)
+
+
+@UNHEARD
+@pytest.mark.parametrize("variant", [None, Variant.OWN])
+async def test_a_username_moves_once(fault: Fault, variant: Variant | None) -> None:
+    """Whatever became of the first commit; with a remote provider too."""
+    world = World(variant)
+    account = (await world.server().register(username="ada")).account
+    world.network.next("commit", fault)
+    person = await changed(world, account, Change(username=username("Grace"), fields={"full_name": "Grace"}))
+    await world.store.land()
+    assert (person.account.username, person.account.username_canonical) == ("Grace", "grace")
+    assert {one.name for one in world.records(Identifier)} == set(world.one(Account).identifiers)
+    assert {one.value for one in world.records(Identifier)} == {EMAIL, "grace"}
+    assert world.one(Account).full_name == "Grace"
+
+
+async def test_the_last_identifier_stays() -> None:
+    """An account by which nobody could be known is refused."""
+    world = World(None)
+    account = (await world.server().register(email=None, username="ada")).account
+    with pytest.raises(InvalidInput):
+        await changed(world, account, Change(username=None))
+    assert (await changed(world, account, Change(username=username("ADA")))).account.username == "ADA"
+
+
+@UNHEARD
+async def test_a_change_at_a_version_is_made_once(fault: Fault) -> None:
+    """A lost answer to our own commit is no other version; another's commit is."""
+    world, account = await made()
+    world.network.next("commit", fault)
+    person = await changed(world, account, Change(version=account.version, fields={"full_name": "Grace"}))
+    await world.store.land()
+    assert world.one(Account) == person.account
+    with pytest.raises(PreconditionFailed):
+        await changed(world, account, Change(version=account.version, fields={"full_name": "Late"}))
+    assert world.one(Account).full_name == "Grace"
+
+
+async def test_a_change_in_doubt_that_somebody_came_upon_is_not_denied() -> None:
+    """Ours landed, and another's came before we looked: nothing tells the two apart from a refusal."""
+    world, account = await made()
+    world.network.next("commit", Fault.LOSE)
+
+    def upon() -> None:
+        world.edit(world.one(Account).but(role="Another", version=5))
+
+    world.network.before("get", upon)
+    with pytest.raises(OutcomeUnknown):
+        await changed(world, account, Change(version=account.version, fields={"full_name": "Grace"}))
+
+
+async def test_switching_off_ends_all_sessions_in_the_same_commit() -> None:
+    """And raises the epoch, so that none of before comes back with the account."""
+    world, account = await made()
+    world.edit(account.but(sessions=("one", "two")))
+    off = (await changed(world, account, Change(is_active=False))).account
+    assert (off.is_active, off.sessions, off.epoch) == (False, (), account.epoch + 1)
+    assert (await changed(world, account, Change(is_active=False))).account == off
+    on = (await changed(world, account, Change(is_active=True))).account
+    assert (on.is_active, on.epoch) == (True, off.epoch)

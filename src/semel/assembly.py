@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from semel.api_keys import ApiKeyBook
+from semel.authorising import Gate
 from semel.config import Settings
 from semel.config_names import KEYCLOAK_OPTIONS, SUPABASE_OPTIONS, named, scheme, variable
 from semel.errors import ConfigurationInvalid
+from semel.invitations import InvitationBook, expire_invitation
 from semel.keys import Keys, Purpose
 from semel.mailers.mailbox import LocalMailbox
 from semel.mailers.options import MAIL_OPTIONS
-from semel.model import SessionFamily
+from semel.model import Invitation, SessionFamily
 from semel.observe import Metrics, ObservedMailer, observed_provider, observed_store
 from semel.ports import Also, Clock, EmbeddedProvider, Events, Ids, Mailer, RemoteProvider, Sessions, Store
 from semel.protocol.engine import Engine
@@ -36,6 +39,11 @@ if TYPE_CHECKING:
 __all__ = ["Given", "Parts", "assembled", "check_also", "migrate_store", "open_mailer", "open_store", "open_templates"]
 
 _SQL: Final = frozenset({"sqlite", "postgres", "postgresql", "postgresql+asyncpg"})
+_MORE_DUTIES: Final = (
+    Duty("expire_session", SessionFamily, expire),
+    Duty("expire_invitation", Invitation, expire_invitation),
+)
+"""Those of what stands beside the protocol."""
 
 
 class Given(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,6 +68,9 @@ class Parts(msgspec.Struct, frozen=True):
     sessions: SessionKeeper | RemoteSessions | None
     """``None`` at a remote provider that signs nobody in."""
     upkeep: Upkeep
+    api_keys: ApiKeyBook
+    gate: Gate
+    invitations: InvitationBook
     mailer: Mailer
     templates: Templates | None
     """``None`` where no template engine is installed, and no setting needs one."""
@@ -97,8 +108,11 @@ async def assembled(settings: Settings, given: Given) -> AsyncIterator[Parts]:
         registrar = Registrar(engine, settings.policy())
         closing.push_async_callback(registrar.drain, settings.shutdown_seconds)
         sessions = _sessions(settings, engine, keys)
-        upkeep = Upkeep(engine, (*BUILT_IN, Duty("expire_session", SessionFamily, expire)))
-        yield Parts(engine, keys, registrar, sessions, upkeep, mailer, templates)
+        upkeep = Upkeep(engine, (*BUILT_IN, *_MORE_DUTIES))
+        api_keys = ApiKeyBook(engine)
+        gate = Gate(sessions, api_keys, settings.admin_roles)
+        invitations = _invitations(settings, engine, keys)
+        yield Parts(engine, keys, registrar, sessions, upkeep, api_keys, gate, invitations, mailer, templates)
 
 
 async def migrate_store(settings: Settings) -> Migrated:
@@ -204,6 +218,11 @@ def _sessions(settings: Settings, engine: Engine, keys: Keys) -> SessionKeeper |
     if not isinstance(engine.remote, Sessions):
         return None
     return RemoteSessions(engine, engine.remote, allow_special_use=settings.allow_special_use_emails)
+
+
+def _invitations(settings: Settings, engine: Engine, keys: Keys) -> InvitationBook:
+    secret = keys.secret(Purpose.INVITATION)
+    return InvitationBook(engine, secret, allow_special_use=settings.allow_special_use_emails)
 
 
 def _mailer(settings: Settings, given: Given, closing: AsyncExitStack) -> Mailer:

@@ -18,12 +18,14 @@ from semel.config_checks import (
     DAY,
     NO_TABLE,
     YEARS,
+    AdministratorsRoles,
     Count,
     Days,
     IdentityTable,
     Origins,
     RolesToAskFor,
     Seconds,
+    is_an_administrators,
     one_line,
     refuse_unknown,
     setting_of,
@@ -198,6 +200,8 @@ class Settings(BaseSettings):
     """The roles that a sign-up may ask for, separated by commas. Never an administrator's."""
     default_role: str = "Member"
     """The role of a sign-up that asks for none."""
+    admin_roles: AdministratorsRoles = ("Administrator",)
+    """The roles that make an account an administrator, separated by commas. None of them may be among SEMEL_ROLES."""
     attributes_max_bytes: Count = 16_384
     """The greatest size of an account's attributes, as JSON."""
     allow_special_use_emails: bool = False
@@ -321,6 +325,8 @@ class Settings(BaseSettings):
             raise ConfigurationInvalid(f"{variable('key_rotation_days')} {rule}")
         if self.default_role not in self.roles:
             raise ConfigurationInvalid(f"{variable('default_role')} must be one of {variable('roles')}")
+        if is_an_administrators(self.roles, self.admin_roles):
+            raise ConfigurationInvalid(f"{variable('roles')} must not offer one of {variable('admin_roles')}")
 
     def _check_identity_table(self) -> None:
         store, provider = (scheme(url.get_secret_value()) for url in (self.database_url, self.provider_url))

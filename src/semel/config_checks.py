@@ -18,12 +18,14 @@ __all__ = [
     "DAY",
     "NO_TABLE",
     "YEARS",
+    "AdministratorsRoles",
     "Count",
     "Days",
     "IdentityTable",
     "Origins",
     "RolesToAskFor",
     "Seconds",
+    "is_an_administrators",
     "one_line",
     "refuse_unknown",
     "setting_of",
@@ -58,14 +60,31 @@ def _table(name: str) -> str:
 
 
 def _for_sign_up(roles: tuple[str, ...]) -> tuple[str, ...]:
-    if any(unicodedata.normalize("NFKC", role).strip().casefold() in _ADMINISTRATORS for role in roles):
+    if is_an_administrators(roles, _ADMINISTRATORS):
         raise ValueError("must not offer an administrator's role to whoever signs up")
+    return roles
+
+
+def is_an_administrators(roles: Collection[str], administrators: Collection[str]) -> bool:
+    """Tell whether one of the roles reads like an administrator's."""
+    theirs = {_as_read(role) for role in administrators}
+    return any(_as_read(role) in theirs for role in roles)
+
+
+def _as_read(role: str) -> str:
+    return unicodedata.normalize("NFKC", role).strip().casefold()
+
+
+def _some(roles: tuple[str, ...]) -> tuple[str, ...]:
+    if not roles:
+        raise ValueError("must name a role")
     return roles
 
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
 Origins = Annotated[Names, AfterValidator(_origins)]
 RolesToAskFor = Annotated[Names, AfterValidator(_for_sign_up)]
+AdministratorsRoles = Annotated[Names, AfterValidator(_some)]
 IdentityTable = Annotated[str, AfterValidator(_table)]
 YEARS: Final = 100 * 366
 Seconds = Annotated[float, Field(ge=0, le=YEARS * DAY, allow_inf_nan=False)]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
 from semel.errors import NotFound, StoreInconsistent
+from semel.model import Account
 from semel.patience import Patience
 from semel.ports import Found
 from semel.protocol import commits
@@ -14,14 +16,15 @@ from semel.protocol.owning import everything
 __all__ = ["delete_account"]
 
 
-async def delete_account(engine: Engine, account_id: str) -> None:
+async def delete_account(engine: Engine, account_id: str, allowed: Callable[[Account], None] | None = None) -> None:
     """End the account in one commit; at a remote provider the identity is removed at once if possible, else by upkeep.
 
-    From then on its idempotency key answers 410 until retention. Raises ``NotFound``, ``OutcomeUnknown``,
+    From then on its idempotency key answers 410 until retention. ``allowed`` may raise why the account, as it is at a
+    try, must stay. Raises ``NotFound``, ``OutcomeUnknown``,
     ``StoreInconsistent`` or another ``StoreError``.
     """
     with Patience(engine) as patience:
-        deletion = _Deletion(engine, account_id, patience)
+        deletion = _Deletion(engine, account_id, patience, allowed)
         while not await deletion.tried():
             if deletion.tries >= engine.options.rounds:  # the first go at once: most meet one change, and no crowd
                 await patience.pause()
@@ -31,10 +34,13 @@ async def delete_account(engine: Engine, account_id: str) -> None:
 class _Deletion:
     """The deletion of one account in one life: an id that was freed may be chosen again."""
 
-    def __init__(self, engine: Engine, account_id: str, patience: Patience) -> None:
+    def __init__(
+        self, engine: Engine, account_id: str, patience: Patience, allowed: Callable[[Account], None] | None
+    ) -> None:
         self._engine = engine
         self._account_id = account_id
         self._patience = patience
+        self._allowed = allowed
         self._life: tuple[str, datetime] | None = None
         self._contradictions = 0
         self.tries = 0
@@ -58,6 +64,8 @@ class _Deletion:
             if self._patience.doubt:
                 return True
             raise NotFound
+        if self._allowed is not None:
+            self._allowed(owned.account)
         embedded = engine.embedded is not None
         end = commits.account_end(owned, engine.clock.now(), engine.options, embedded=embedded)
         return (await self._patience.put(end)).done

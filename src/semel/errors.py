@@ -16,6 +16,8 @@
     ├── InvalidCredentials           invalid_credentials      401
     ├── InvalidToken                 invalid_token            401
     ├── AccountInactive              account_inactive         403
+    ├── Forbidden                    forbidden                403
+    ├── PreconditionFailed           precondition_failed      412
     ├── NotFound                     not_found                404
     ├── InvitationUnknown            invitation_unknown       404
     ├── InvitationUsed               invitation_used          409
@@ -64,6 +66,7 @@ __all__ = [
     "CommitUnknown",
     "ConfigurationInvalid",
     "FieldError",
+    "Forbidden",
     "IdempotencyKeyInvalid",
     "IdempotencyKeyReused",
     "IdentityAlreadyExists",
@@ -83,6 +86,7 @@ __all__ = [
     "NotReady",
     "OutcomeUnknown",
     "Overloaded",
+    "PreconditionFailed",
     "ProviderRefused",
     "ProviderUnavailable",
     "RateLimited",
@@ -261,6 +265,22 @@ class AccountInactive(SemelError):
     code = "account_inactive"
     status = 403
     title = "The account is not active"
+
+
+class Forbidden(SemelError):
+    """The token is good, but its account has no administrator's role, or the API key has not the scope."""
+
+    code = "forbidden"
+    status = 403
+    title = "This is not yours to do"
+
+
+class PreconditionFailed(SemelError):
+    """The account is no longer at the version that ``If-Match`` names: read it again. Nothing was changed."""
+
+    code = "precondition_failed"
+    status = 412
+    title = "The account has changed meanwhile"
 
 
 class NotFound(SemelError):

@@ -7,18 +7,21 @@ from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack, suppress
 from math import nan
 from types import TracebackType
-from typing import Any, Final, NamedTuple, Self, TypeVar
+from typing import Any, Final, NamedTuple, Self
 
 import msgspec
+from typing_extensions import override
 
 from semel import canonical
+from semel.administration import Administration
+from semel.arguments import as_secret, check_page, check_texts, found_or_raise
 from semel.assembly import Given, Parts, assembled, check_also
 from semel.checking import Aftermath, EmailCheck, check_aftermath, check_email
 from semel.config import Settings
 from semel.deletion import delete_account
-from semel.errors import ConfigurationInvalid, FieldError, InvalidInput, NotFound, StoreError
+from semel.errors import ConfigurationInvalid, FieldError, InvalidInput, StoreError
 from semel.intents import Intent
-from semel.model import Account, Identifier, Identity, Record, Registration, Secret
+from semel.model import Account, Identifier, Identity, Registration, Secret
 from semel.observe import Metrics, ObservedEvents
 from semel.ports import Also, Clock, EmbeddedProvider, Ids, Mailer, RemoteProvider, Store, Tokens
 from semel.protocol.engine import Engine, Registered
@@ -30,9 +33,6 @@ from semel.upkeep.rotation import ROTATE, keep_rotating, rotate_once
 
 __all__ = ["AccountPage", "Readiness", "Reason", "Semel", "SignedInAccount"]
 
-R = TypeVar("R", bound=Record)
-
-_PAGE: Final = range(1, 1001)
 _OPEN_DOORS: Final = frozenset({Door.SIGNUP, Door.ADMIN})
 """Those that an application may use itself: the others are led to by a proof or a sign-in."""
 
@@ -73,7 +73,7 @@ class Readiness(msgspec.Struct, frozen=True):
         return not self.reasons
 
 
-class Semel:
+class Semel(Administration):
     """Accounts, created once, whole, or not at all. Open it with ``async with``; one object for a process is enough.
 
     Settings come from the environment where none are given. ``also`` is the application's own row or callback in the
@@ -162,31 +162,31 @@ class Semel:
         Raises ``InvalidCredentials`` for an unknown email and a wrong password alike, ``AccountInactive``,
         ``Overloaded``, ``OutcomeUnknown``, at a remote provider also ``ProviderUnavailable``, or a ``StoreError``.
         """
-        _check_texts({"email": email})
-        return SignedInAccount(*await self._sessions.sign_in(email, _secret("password", password)))
+        check_texts({"email": email})
+        return SignedInAccount(*await self._sessions.sign_in(email, as_secret("password", password)))
 
     async def refresh(self, refresh_token: str | Secret) -> SignedInAccount:
         """Exchange a refresh token. Raises ``InvalidToken``, ``OutcomeUnknown``, or what ``sign_in`` raises."""
-        return SignedInAccount(*await self._sessions.refresh(_secret("refresh_token", refresh_token)))
+        return SignedInAccount(*await self._sessions.refresh(as_secret("refresh_token", refresh_token)))
 
     async def sign_out(self, access_token: str | Secret) -> None:
         """End the session that the token is of. Raises ``InvalidToken``, ``OutcomeUnknown`` or a ``StoreError``."""
-        await self._sessions.sign_out(_secret("access_token", access_token))
+        await self._sessions.sign_out(as_secret("access_token", access_token))
 
     async def current_account(self, access_token: str | Secret) -> Account:
         """Return the account that an access token speaks for. Raises ``InvalidToken`` or a ``StoreError``."""
-        return await self._sessions.authenticate(_secret("access_token", access_token))
+        return await self._sessions.authenticate(as_secret("access_token", access_token))
 
     async def account(self, account_id: str) -> Account:
         """Return an account. Raises ``NotFound`` or a ``StoreError``."""
-        _check_texts({"account_id": account_id})
-        return _found(await self._engine.store.get(Account, (account_id,)), "account")
+        check_texts({"account_id": account_id})
+        return found_or_raise(await self._engine.store.get(Account, (account_id,)), "account")
 
     async def account_by_email(self, email: str) -> Account:
         """Return the account that owns an email. Raises ``InvalidInput``, ``NotFound`` or a ``StoreError``."""
-        _check_texts({"email": email})
+        check_texts({"email": email})
         name = canonical.email(email, allow_special_use=True).name
-        identifier = _found(await self._engine.store.get(Identifier, name), "account with this email")
+        identifier = found_or_raise(await self._engine.store.get(Identifier, name), "account with this email")
         return await self.account(identifier.account_id or "")
 
     async def check(self, email: str) -> EmailCheck:
@@ -194,7 +194,7 @@ class Semel:
 
         Raises ``InvalidInput``, ``ProviderUnavailable`` or a ``StoreError``.
         """
-        _check_texts({"email": email})
+        check_texts({"email": email})
         return await check_email(self._engine, canonical.email(email, allow_special_use=True).name)
 
     async def accounts(self, cursor: str | None = None, limit: int = 100) -> AccountPage:
@@ -202,22 +202,19 @@ class Semel:
 
         Raises ``InvalidInput`` for another limit or a cursor of somewhere else, or a ``StoreError``.
         """
-        if limit not in _PAGE:
-            raise InvalidInput(errors=(FieldError("limit", "out_of_range", "Ask for 1 to 1000 accounts at a time"),))
-        if cursor is not None:
-            _check_texts({"cursor": cursor})
+        check_page(cursor, limit)
         page = await self._engine.store.page(Account, cursor, limit)
         return AccountPage(tuple(one for one in page.records if isinstance(one, Account)), page.cursor)
 
     async def delete_account(self, account_id: str) -> None:
         """End an account and all that it owns. Raises ``NotFound``, ``OutcomeUnknown`` or a ``StoreError``."""
-        _check_texts({"account_id": account_id})
+        check_texts({"account_id": account_id})
         await delete_account(self._engine, account_id)
 
     async def registration(self, registration_id: str) -> Registration:
         """Return a registration. Raises ``NotFound`` or a ``StoreError``."""
-        _check_texts({"registration_id": registration_id})
-        return _found(await self._engine.store.get(Registration, (registration_id,)), "registration")
+        check_texts({"registration_id": registration_id})
+        return found_or_raise(await self._engine.store.get(Registration, (registration_id,)), "registration")
 
     async def aftermath(self, registration: Registration) -> Aftermath:
         """Say what is left at the identity provider of a registration that failed. Raises a ``StoreError``."""
@@ -279,6 +276,7 @@ class Semel:
         return [parts.upkeep.run(interval), rotating] if self.settings.upkeep else [rotating]
 
     @property
+    @override
     def parts(self) -> Parts:
         """What an open Semel works with, for the other faces of this package: no part of the stable API.
 
@@ -311,9 +309,9 @@ def _intent(
         raise InvalidInput(errors=(FieldError("door", "not_allowed", "Use Door.SIGNUP or Door.ADMIN"),))
     if not isinstance(attributes, Mapping | None):
         raise InvalidInput(errors=(FieldError("attributes", "malformed", "Give a mapping"),))
-    secret = None if password is None else _secret("password", password)
+    secret = None if password is None else as_secret("password", password)
     given = {**person, "idempotency_key": key}
-    _check_texts({field: value for field, value in given.items() if value is not None})
+    check_texts({field: value for field, value in given.items() if value is not None})
     intent = Intent(door=door, password=secret, attributes=attributes or {})
     return msgspec.structs.replace(intent, **given)
 
@@ -325,34 +323,6 @@ def _proving(intent: Intent, proved: object) -> Intent:
     if proved and intent.email is None:
         raise InvalidInput(errors=(FieldError("email", "required", "Give the email that was proved"),))
     return msgspec.structs.replace(intent, proved=proved)
-
-
-def _check_texts(given: Mapping[str, object]) -> None:
-    """Refuse what is no text, field by field: Python's own error would come from the depths, and may quote it."""
-    wrong = [field for field, value in given.items() if not _is_text(value)]
-    if wrong:
-        raise InvalidInput(errors=tuple(FieldError(field, "malformed", "Give a str that is text") for field in wrong))
-
-
-def _is_text(value: object) -> bool:
-    """Tell whether it is a string, with no half of a surrogate pair in it."""
-    try:
-        return isinstance(value, str) and value.encode() is not None
-    except UnicodeEncodeError:
-        return False
-
-
-def _secret(field: str, value: str | Secret) -> Secret:
-    if isinstance(value, Secret):
-        return value
-    _check_texts({field: value})
-    return Secret(value)
-
-
-def _found(record: R | None, what: str) -> R:
-    if record is None:
-        raise NotFound(f"There is no such {what}")
-    return record
 
 
 async def _ended(work: asyncio.Task[None]) -> None:

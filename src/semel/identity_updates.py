@@ -1,27 +1,38 @@
-"""Changing an account and its identity with the embedded provider, by one conditional commit that is tried again."""
+"""Changing an account and its identity, by one conditional commit that is tried again."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from semel import canonical
 from semel.canonical import Canonical
 from semel.details import Details, details_of, details_text
-from semel.errors import ConfigurationInvalid, FieldError, NotFound, UserAlreadyExists
+from semel.errors import (
+    ConfigurationInvalid,
+    FieldError,
+    InvalidInput,
+    NotFound,
+    OutcomeUnknown,
+    PreconditionFailed,
+    UserAlreadyExists,
+)
 from semel.model import Account, Identifier, Identity, Name, Secret, SessionFamily
 from semel.patience import Patience
-from semel.ports import Delete, EmbeddedProvider, Insert, Ref, Replace, Write
+from semel.ports import Delete, Insert, Ref, Replace, Write
+from semel.protocol import commits
 from semel.protocol.engine import Engine
+from semel.registrar import TAKEN
 from semel.sessions import Person, without_sessions
 from semel.states import IdentityState
+from semel.upkeep.wishes import send
 
 __all__ = ["Change", "merged", "person", "update_identity"]
 
-_TAKEN = FieldError("email", "already_registered", "Email is already registered")
+_LEFT_NAMELESS: Final = FieldError("username", "required", "The account has nothing else by which it is known")
 
 
 class Change(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,7 +40,16 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
     allowed: Callable[[Account], None] | None = None
     """Raises where the account, as it is at a try, may not be changed so: what was seen before may be over by now."""
+    version: int | None = None
+    """The version that the account must have, else nothing is changed."""
     email: Canonical | None = None
+    """With the embedded provider only, as is the password."""
+    username: Canonical | msgspec.UnsetType | None = msgspec.UNSET
+    """``None`` takes it away."""
+    fields: Mapping[str, Any] = {}
+    """What else of the account's own is to be other: full_name, role, roles, onboarding_completed."""
+    is_active: bool | msgspec.UnsetType = msgspec.UNSET
+    """``False`` ends all sessions, and has a remote provider keep the person out."""
     password: Secret | None = None
     keeps: Collection[str] = ()
     """With a password: the sessions that go on. All others end by the same commit."""
@@ -58,54 +78,62 @@ def merged(present: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, A
 async def update_identity(engine: Engine, account_id: str, change: Change) -> Person:
     """Change an account and its identity: all of it or nothing. Whoever else changes it meanwhile is changed upon.
 
-    A password is hashed once. Raises ``NotFound``, ``UserAlreadyExists`` for a taken email, ``InvalidInput`` where the
-    attributes grow too large, ``Overloaded``, ``OutcomeUnknown`` or a ``StoreError``.
+    A password is hashed once. Raises ``NotFound``, ``UserAlreadyExists`` that names the taken email and username,
+    ``PreconditionFailed``, ``InvalidInput`` where the attributes grow too large or the last identifier would go,
+    ``Overloaded``, ``OutcomeUnknown`` or a ``StoreError``.
     """
     update = _Update(engine, account_id, change)
     await update.prepare()
     with Patience(engine) as patience:
         while (changed := await update.tried(patience)) is None:
             await patience.pause()
-        return changed
+    if update.wishes:
+        await send(engine, changed.identity)  # whatever it answers, the durable wish asks again
+    return changed
 
 
 class _Update:
     """One change, and the hash that is made for it once."""
 
     def __init__(self, engine: Engine, account_id: str, change: Change) -> None:
-        if engine.embedded is None:
-            raise ConfigurationInvalid("identities are changed here with the embedded provider only")
+        if engine.embedded is None and (change.email, change.password, change.details) != (None, None, None):
+            raise ConfigurationInvalid("emails and passwords are changed here with the embedded provider only")
         self._engine = engine
-        self._provider: EmbeddedProvider = engine.embedded
         self._account_id = account_id
         self._change = change
         self._credential: str | None = None
+        self._tokens: set[int] = set()
+        """Of our commits: an account that has one of them as its version is as we wrote it."""
+        self.wishes = False
+        """Whether the provider is to be asked for something."""
 
     async def prepare(self) -> None:
         """Hash a new password. Raises ``NotFound`` where nobody is there to get it."""
-        if self._change.password is None:
+        if self._change.password is None or self._engine.embedded is None:
             return
         found = await person(self._engine, self._account_id)
         if found is None:
             raise NotFound
-        self._credential = (await self._provider.enrol(found.identity, self._change.password)).credential
+        self._credential = (await self._engine.embedded.enrol(found.identity, self._change.password)).credential
 
     async def tried(self, patience: Patience) -> Person | None:
         """Return the account and identity as changed; ``None`` where somebody else came between."""
         found = await person(self._engine, self._account_id)
         if found is None:
             raise NotFound
-        if self._change.allowed is not None:
-            self._change.allowed(found.account)
-        account, identity = self._changed_account(found.account), self._changed_identity(found.identity)
-        writes = await self._moving_email(found.account)
-        if writes is None:
-            await self._refuse(found.account, patience)
+        if found.account.version in self._tokens:
+            return found
+        self._check(found.account, patience)
+        account = self._changed_account(found.account)
+        identity = self._changed_identity(found.identity, account, found.account)
+        writes, taken = await self._moves(found.account, account)
+        if taken:
+            await self._refuse(found.account, taken, patience)
             return None
-        if self._change.password is not None:
-            ended = [one for one in account.sessions if one not in self._change.keeps]
-            families = await self._engine.store.get_many([Ref(SessionFamily, (one,)) for one in ended])
+        ended = self._ended(found.account, account)
+        if ended:
             account = without_sessions(account, ended)
+            families = await self._engine.store.get_many([Ref(SessionFamily, (one,)) for one in ended])
             writes += [Delete(one) for one in families if one is not None]
         if identity != found.identity:
             writes.append(Replace(identity))
@@ -113,11 +141,21 @@ class _Update:
             return found
         account = account.but(updated_at=self._engine.clock.now())
         put = await patience.put([Replace(account), *writes])
+        self._tokens.add(put.token)
         if not put.done:
             return None
         self._engine.events.emit("account.changed", {"account": account.id})
         changed = identity.but(version=put.token) if identity != found.identity else identity
         return Person(account.but(version=put.token), changed)
+
+    def _check(self, account: Account, patience: Patience) -> None:
+        """Raise where the account, as it is now, is not to be changed so."""
+        if self._change.version is not None and account.version != self._change.version:
+            if patience.doubt:  # it may have been us, and somebody else since
+                raise OutcomeUnknown
+            raise PreconditionFailed
+        if self._change.allowed is not None:
+            self._change.allowed(account)
 
     def _changed_account(self, account: Account) -> Account:
         change = self._change
@@ -126,42 +164,79 @@ class _Update:
             account = account.but(attributes=canonical.attributes(values, max_bytes=change.attributes_max_bytes))
         if change.banned_until is not msgspec.UNSET:
             account = account.but(banned_until=change.banned_until)
-        if change.email is None:
+        if change.is_active is not msgspec.UNSET and change.is_active is not account.is_active:
+            ends = account.is_active
+            account = account.but(is_active=change.is_active, epoch=account.epoch + ends)
+        account = account.but(**change.fields)
+        if change.email is not None:
+            names = _renamed(account, "email", account.email_canonical, change.email)
+            shown, value = change.email.shown, change.email.name.value
+            account = account.but(email=shown, email_canonical=value, identifiers=names)
+        if change.username is msgspec.UNSET:
             return account
-        old, new = Name("email", account.email_canonical or ""), change.email.name
-        others = tuple(new if one == old else one for one in account.identifiers)
-        names = others if new in others else (*others, new)
-        return account.but(email=change.email.shown, email_canonical=new.value, identifiers=names)
+        names = _renamed(account, "username", account.username_canonical, change.username)
+        shown, value = (change.username.shown, change.username.name.value) if change.username else (None, None)
+        return account.but(username=shown, username_canonical=value, identifiers=names)
 
-    def _changed_identity(self, identity: Identity) -> Identity:
+    def _changed_identity(self, identity: Identity, after: Account, before: Account) -> Identity:
         if self._credential is not None:
             identity = identity.but(credential=self._credential)
+        self.wishes = self._engine.remote is not None and after.is_active is not before.is_active
+        if self.wishes:
+            now, options = self._engine.clock.now(), self._engine.options
+            identity = commits.wished(identity, now, options, disabled=not after.is_active)
         if self._change.details is None:
             return identity
-        before = details_of(identity)
-        after = self._change.details(before)
-        return identity if after == before else identity.but(details=details_text(after))
+        stood = details_of(identity)
+        stands = self._change.details(stood)
+        return identity if stands == stood else identity.but(details=details_text(stands))
 
-    async def _moving_email(self, account: Account) -> list[Write] | None:
-        """Return the writes that give the old email up and take the new one; ``None`` where somebody has that."""
-        if self._change.email is None or self._change.email.name.value == account.email_canonical:
+    async def _moves(self, before: Account, after: Account) -> tuple[list[Write], list[Identifier]]:
+        """Return the writes that give old identifiers up and take new ones, and those of them that somebody has."""
+        old = [name for name in before.identifiers if name not in after.identifiers]
+        new = [name for name in after.identifiers if name not in before.identifiers]
+        if not old and not new:
+            return [], []
+        found = await self._engine.store.get_many([Ref(Identifier, name) for name in (*old, *new)])
+        ours = [one for one in found[: len(old)] if isinstance(one, Identifier) and one.account_id == before.id]
+        taken = [one for one in found[len(old) :] if isinstance(one, Identifier)]
+        mine = [
+            Identifier(
+                kind=name.kind,
+                value=name.value,
+                account_id=before.id,
+                attempt_id=before.id,
+                registration=before.registration,
+                canonical_version=canonical.VERSION,
+            )
+            for name in new
+        ]
+        return [*map(Insert, mine), *map(Delete, ours)], taken
+
+    def _ended(self, before: Account, after: Account) -> list[str]:
+        """Return the sessions that end with the change: all where nobody is let in, most with a new password."""
+        if after.epoch != before.epoch:
+            return list(before.sessions)
+        if self._change.password is None:
             return []
-        old, new = Name("email", account.email_canonical or ""), self._change.email.name
-        before, taken = await self._engine.store.get_many([Ref(Identifier, old), Ref(Identifier, new)])
-        if taken is not None:
-            return None
-        mine = Identifier(
-            kind=new.kind,
-            value=new.value,
-            account_id=account.id,
-            attempt_id=account.id,
-            registration=account.registration,
-            canonical_version=canonical.VERSION,
-        )
-        gives_up = isinstance(before, Identifier) and before.account_id == account.id
-        return [Insert(mine), *([Delete(before)] if before is not None and gives_up else [])]
+        return [one for one in before.sessions if one not in self._change.keeps]
 
-    async def _refuse(self, account: Account, patience: Patience) -> None:
-        """Say that the email is taken; but after a doubt only once no commit of ours can land any more."""
+    async def _refuse(self, account: Account, taken: list[Identifier], patience: Patience) -> None:
+        """Say what is taken; but after a doubt only once no commit of ours can land any more."""
         if not patience.doubt or (await patience.put([Replace(account)])).done:
-            raise UserAlreadyExists(errors=(_TAKEN,))
+            raise UserAlreadyExists(errors=tuple(TAKEN[one.kind] for one in taken))
+
+
+def _renamed(account: Account, kind: str, before: str | None, after: Canonical | None) -> tuple[Name, ...]:
+    """Return the account's identifiers with one in the place of another, or without it.
+
+    Raises ``InvalidInput`` where none would be left.
+    """
+    old = Name(kind, before or "")
+    if after is None:
+        kept = tuple(one for one in account.identifiers if one != old)
+        if not kept:
+            raise InvalidInput(errors=(_LEFT_NAMELESS,))
+        return kept
+    others = tuple(after.name if one == old else one for one in account.identifiers)
+    return others if after.name in others else (*others, after.name)

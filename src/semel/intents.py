@@ -69,6 +69,8 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     """What the identity's record is to say beyond the account: see ``semel.details``."""
     ban_seconds: float | None = None
     """For how long from now on nobody is let in."""
+    inactive: bool = False
+    """Whether the account is switched off from its beginning."""
     strict: bool = False
     """Whether the same request again, without a key, is another intent and no double click."""
     vetted: bool = False
@@ -224,6 +226,7 @@ def _profile(intent: Intent, policy: Policy, shown: dict[str, str], faults: _Fau
         role=role,
         roles=intent.roles or (role,),
         attributes=attributes,
+        inactive=intent.inactive,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import re
 import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -35,7 +36,7 @@ from semel.protocol.ending import past
 from semel.protocol.engine import Engine
 from semel.states import Door, InvitationState
 
-__all__ = ["InvitationBook", "Invite", "MadeInvitation", "acceptance", "expire_invitation"]
+__all__ = ["InvitationBook", "Invite", "MadeInvitation", "acceptance", "expire_invitation", "scope_of"]
 
 _LONGEST: Final = 365 * 86_400
 _REGISTERED: Final = FieldError("email", "already_registered", "Email is already registered")
@@ -43,6 +44,8 @@ _OF_ANOTHER: Final = FieldError("token", "another_email", "The invitation is for
 _ROLE_LONGEST: Final = 64
 _NOTE_LONGEST: Final = 1000
 _NOBODY: Final = hashlib.sha256(b"nobody's token").hexdigest()
+_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_NONE: Final = str(uuid.UUID(int=0))
 _ENDED: Final = frozenset({InvitationState.ACCEPTED, InvitationState.EXPIRED, InvitationState.REVOKED})
 
 
@@ -76,9 +79,24 @@ def acceptance(invitation: Invitation, intent: Intent) -> Intent:
         email=invitation.email,
         role=invitation.role,
         proved=True,
-        scope=f"invitation/{invitation.id}",
+        scope=_scope(invitation.id),
         invitation=invitation.id,
     )
+
+
+def scope_of(token: Secret) -> str:
+    """Return the scope of the idempotency keys with which an invitation's token is accepted. Anybody can make it."""
+    return _scope(_named(token))
+
+
+def _scope(invitation_id: str) -> str:
+    return f"invitation/{invitation_id}"
+
+
+def _named(token: Secret) -> str:
+    """Return the id that a token names; of one that is misspelt an id that none has."""
+    name, _, _ = token.reveal().partition(".")
+    return name if _ID.fullmatch(name) else _NONE
 
 
 class InvitationBook:
@@ -176,8 +194,7 @@ class InvitationBook:
 
     async def open(self, token: Secret) -> Invitation:
         """Return the invitation of a token, whatever its state. Raises ``InvitationUnknown`` or a ``StoreError``."""
-        name, _, _ = token.reveal().partition(".")
-        found = await self._engine.store.get(Invitation, (name,))
+        found = await self._engine.store.get(Invitation, (_named(token),))
         stands = found.token_hash if found is not None else _NOBODY
         if not hmac.compare_digest(stands, _hash(token)) or found is None:
             raise InvitationUnknown

@@ -50,6 +50,8 @@ class Purpose(StrEnum):
     """Proofs that an identity at a provider is ours, where the provider lets nobody choose ids."""
     LIMITS = "limits"
     """What stands for addresses and accounts where attempts are counted."""
+    INVITATION = "invitation"
+    """Tokens of invitations."""
 
 
 class KeyOptions(msgspec.Struct, frozen=True, kw_only=True):

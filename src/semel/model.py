@@ -87,6 +87,8 @@ class Profile(msgspec.Struct, frozen=True):
     roles: tuple[str, ...] = ()
     attributes: str = "{}"
     """A JSON object, as text."""
+    inactive: bool = False
+    """Whether the account is switched off from its beginning."""
 
 
 _READ_KEY: Final[dict[type[Record], Callable[[Record], Key]]] = {}

@@ -41,7 +41,7 @@ from semel.protocol.replay import same_answer, same_intent
 from semel.protocol.turns import Turns
 from semel.states import DOORS_THAT_CONVERGE, DOORS_THAT_OUST, IdentityState, InvitationState, RegistrationState
 
-__all__ = ["LOOKS_AGAIN", "Registrar"]
+__all__ = ["LOOKS_AGAIN", "TAKEN", "Registrar"]
 
 LOOKS_AGAIN: Final = "registration.looks_again"
 """The event at which a registration's work says all that it remembers: the explorer merges what meets there."""
@@ -49,13 +49,14 @@ LOOKS_AGAIN: Final = "registration.looks_again"
 _OF_A_REGISTRATION = (StoreError, ApplicationRefused, ProviderRefused, IdentityAlreadyExists, OutcomeUnknown)
 """Errors that name the caller's registration, so that an operator can look it up."""
 
-_TAKEN = {
+TAKEN: Final = {
     "email": FieldError("email", "already_registered", "Email is already registered"),
     "username": FieldError("username", "already_taken", "Username is already taken"),
     "phone": FieldError("phone", "already_registered", "Phone number is already registered"),
     "federated": FieldError("federated", "already_registered", "This sign-in already has an account"),
     "id": FieldError("id", "already_taken", "An account with this id is there already"),
 }
+"""What is told of an identifier that is somebody's."""
 
 
 class Registrar:
@@ -407,7 +408,7 @@ class _Work:
     def _conflict(self, fields: list[str]) -> UserAlreadyExists:
         noted = {"door": self.ask.door, "fields": fields, "registration": self.ask.registration}
         self._engine.events.emit("registration.conflict", noted)
-        return UserAlreadyExists(errors=tuple(_TAKEN[field] for field in fields))
+        return UserAlreadyExists(errors=tuple(TAKEN[field] for field in fields))
 
     async def _refuse(self, error: SemelError) -> None:
         """Raise the refusal; but after a doubt only once no commit of ours can land any more."""

@@ -43,23 +43,23 @@ class Crowd:
 
     async def sign_up(self, bodies: Sequence[Json], keys: Sequence[str | None]) -> list[httpx.Response]:
         """Send one sign-up a caller, all at once; a key of ``None`` sends none."""
+        heads = [{} if key is None else {"Idempotency-Key": key} for key in keys]
+        return await self.send("POST", "/api/auth/signup", bodies, heads)
+
+    async def send(
+        self, method: str, path: str, bodies: Sequence[Json], heads: Sequence[Mapping[str, str]]
+    ) -> list[httpx.Response]:
+        """Send one request a caller, all at once."""
         together = asyncio.Barrier(self.size)
-        return await asyncio.gather(
-            *(
-                self._post(caller, msgspec.json.encode(body), key, together)
-                for caller, body, key in zip(self._callers, bodies, keys, strict=True)
-            )
-        )
 
-    async def _post(
-        self, caller: httpx.AsyncClient, body: bytes, key: str | None, together: asyncio.Barrier
-    ) -> httpx.Response:
-        async def content() -> AsyncIterator[bytes]:
-            yield body[:-1]
-            await together.wait()
-            yield body[-1:]
+        async def one(caller: httpx.AsyncClient, body: bytes, head: Mapping[str, str]) -> httpx.Response:
+            async def content() -> AsyncIterator[bytes]:
+                yield body[:-1]
+                await together.wait()
+                yield body[-1:]
 
-        headers = {"Content-Type": "application/json", "Content-Length": str(len(body))}
-        if key is not None:
-            headers["Idempotency-Key"] = key
-        return await caller.post("/api/auth/signup", content=content(), headers=headers)
+            headers = {"Content-Type": "application/json", "Content-Length": str(len(body)), **head}
+            return await caller.request(method, path, content=content(), headers=headers)
+
+        told = zip(self._callers, map(msgspec.json.encode, bodies), heads, strict=True)
+        return await asyncio.gather(*(one(*each) for each in told))

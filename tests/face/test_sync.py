@@ -27,7 +27,7 @@ def semel(url: str) -> Iterator[Semel]:
 
 def test_it_has_every_method_of_the_other() -> None:
     """With the same parameters; none is left out and none is made up."""
-    methods = {name: one for name, one in vars(Async).items() if inspect.iscoroutinefunction(one) and name[0] != "_"}
+    methods = {name: one for name, one in inspect.getmembers(Async, inspect.iscoroutinefunction) if name[0] != "_"}
     assert {name: inspect.signature(one) for name, one in methods.items()} == {
         name: inspect.signature(getattr(Semel, name, lambda: None)) for name in methods
     }

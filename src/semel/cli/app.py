@@ -13,9 +13,12 @@ from semel.cli import operations, records
 from semel.cli.exits import MEANINGS, Exit, exit_of
 from semel.cli.explore import explore
 from semel.cli.gotrue import gotrue
+from semel.cli.invitations import invite
+from semel.cli.keys import key
 from semel.cli.mail import mail
 from semel.cli.output import print_lines
 from semel.cli.serve import serve
+from semel.cli.users import add_commands
 from semel.errors import SemelError
 
 __all__ = ["app", "main"]
@@ -52,7 +55,10 @@ app.command()(operations.upkeep)
 app.command()(records.check)
 app.command()(operations.config)
 app.command()(explore)
+add_commands(records.user)
 app.add_typer(records.user, name="user")
+app.add_typer(invite, name="invite")
+app.add_typer(key, name="key")
 app.add_typer(records.registration, name="registration")
 app.add_typer(records.removal, name="removal")
 app.add_typer(mail, name="mail")

@@ -14,7 +14,7 @@ from semel.cli.output import AsJson, print_json, print_lines, print_pairs, print
 from semel.face import Semel
 from semel.model import Account, Identity, Registration
 
-__all__ = ["check", "registration", "removal", "user"]
+__all__ = ["account_shown", "check", "print_account", "registration", "removal", "user"]
 
 user = typer.Typer(no_args_is_help=True, help="Accounts.")
 registration = typer.Typer(no_args_is_help=True, help="Registrations: what became of each request.")
@@ -23,7 +23,8 @@ removal = typer.Typer(no_args_is_help=True, help="Identities that upkeep must st
 _LIMIT: Final = 1_000
 
 
-def _account(account: Account) -> dict[str, Any]:
+def account_shown(account: Account) -> dict[str, Any]:
+    """Return what commands show of an account."""
     return {
         "id": account.id,
         "email": account.email,
@@ -41,6 +42,15 @@ def _account(account: Account) -> dict[str, Any]:
         "sessions": len(account.sessions),
         "registration": account.registration,
     }
+
+
+def print_account(account: Account, *, as_json: bool) -> None:
+    """Print an account."""
+    shown = account_shown(account)
+    if as_json:
+        print_json(shown)
+    else:
+        print_pairs(shown | {"attributes": account.attributes})
 
 
 async def _with_aftermath(semel: Semel, registration_id: str) -> dict[str, Any]:
@@ -79,11 +89,7 @@ def _removal(identity: Identity) -> dict[str, Any]:
 @user.command("show")
 def user_show(email: Annotated[str, typer.Argument(help="In any spelling.")], *, as_json: AsJson = False) -> None:
     """Show the account that owns an email."""
-    shown = _account(ask(lambda semel: semel.account_by_email(email)))
-    if as_json:
-        print_json(shown)
-    else:
-        print_pairs(shown | {"attributes": bytes(shown["attributes"]).decode()})
+    print_account(ask(lambda semel: semel.account_by_email(email)), as_json=as_json)
 
 
 def check(email: Annotated[str, typer.Argument(help="In any spelling.")], *, as_json: AsJson = False) -> None:
@@ -105,7 +111,7 @@ def user_list(
     """List accounts, page by page."""
     page = ask(lambda semel: semel.accounts(cursor, limit))
     if as_json:
-        print_json({"accounts": [_account(account) for account in page.accounts], "cursor": page.cursor})
+        print_json({"accounts": [account_shown(account) for account in page.accounts], "cursor": page.cursor})
         return
     rows = [(one.email, one.username, one.role, one.is_active, one.created_at, one.id) for one in page.accounts]
     print_table(("Email", "Username", "Role", "Active", "Created", "Id"), rows, "There are no accounts.")

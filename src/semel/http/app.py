@@ -23,18 +23,21 @@ from semel.http.auth import AUTH
 from semel.http.body import BodyLimits
 from semel.http.edge import Edge, LastResort
 from semel.http.gotrue import PREFIX, gotrue_app
+from semel.http.invitations import INVITATIONS
+from semel.http.keys import KEYS
 from semel.http.limits import Limiter
 from semel.http.mail_page import mail_page
 from semel.http.openapi import describe
 from semel.http.probes import EXPLAIN, JWKS, PROBES
 from semel.http.problems import handle_problems, plain_problem
 from semel.http.routes import Shortcut, routes
+from semel.http.users import USERS
 from semel.system import SystemClock, SystemIds
 
 __all__ = ["OPERATIONS", "create_app", "document", "router"]
 
 _OF_A_ROUTER = (*AUTH, JWKS, EXPLAIN)
-OPERATIONS = (*_OF_A_ROUTER, *PROBES)
+OPERATIONS = (*_OF_A_ROUTER, *USERS, *INVITATIONS, *KEYS, *PROBES)
 """All that the server does."""
 
 
@@ -132,6 +135,6 @@ def _cors(origins: Sequence[str]) -> dict[str, Any]:
     return {
         "allow_origins": origins,
         "allow_methods": sorted({one.method for one in OPERATIONS}),
-        "allow_headers": ["Authorization", "Content-Type", "Idempotency-Key", "X-Request-ID"],
-        "expose_headers": ["RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID"],
+        "allow_headers": ["Authorization", "Content-Type", "Idempotency-Key", "If-Match", "X-Request-ID"],
+        "expose_headers": ["ETag", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID"],
     }

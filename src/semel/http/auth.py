@@ -14,7 +14,7 @@ from semel.face import SignedInAccount
 from semel.http.body import JsonBody
 from semel.http.idempotency import HEADER, idempotency_key
 from semel.http.limits import Limit, Limited
-from semel.http.operations import Call, Operation, bearer, reply
+from semel.http.operations import ANY, OF_A_BODY, Call, Operation, bearer, reply
 from semel.http.schemas import (
     AccountAnswer,
     RefreshRequest,
@@ -94,15 +94,6 @@ async def _me(call: Call) -> Response:
     return reply(account_answer(await call.semel.current_account(bearer(call.headers))))
 
 
-_ANY = (errors.InternalError, errors.StoreInconsistent, errors.StoreUnavailable, errors.StoreRejected)
-_BODY = (
-    errors.MalformedBody,
-    errors.RequestTimeout,
-    errors.BodyTooLarge,
-    errors.UnsupportedMediaType,
-    errors.InvalidInput,
-)
-
 AUTH: Final = (
     Operation(
         name="sign_up",
@@ -117,7 +108,7 @@ AUTH: Final = (
         limited=Limited(Limit.SIGN_UP, keys="anonymous"),
         raises=(
             errors.RateLimited,
-            *_BODY,
+            *OF_A_BODY,
             errors.IdempotencyKeyInvalid,
             errors.UserAlreadyExists,
             errors.IdentityAlreadyExists,
@@ -128,7 +119,7 @@ AUTH: Final = (
             errors.ProviderRefused,
             errors.OutcomeUnknown,
             errors.Overloaded,
-            *_ANY,
+            *ANY,
         ),
     ),
     Operation(
@@ -142,7 +133,7 @@ AUTH: Final = (
         limited=Limited(Limit.SIGN_IN),
         raises=(
             errors.RateLimited,
-            *_BODY,
+            *OF_A_BODY,
             errors.InvalidCredentials,
             errors.AccountInactive,
             errors.UserAlreadyExists,
@@ -151,7 +142,7 @@ AUTH: Final = (
             errors.OutcomeUnknown,
             errors.Overloaded,
             errors.ProviderUnavailable,
-            *_ANY,
+            *ANY,
         ),
     ),
     Operation(
@@ -163,12 +154,12 @@ AUTH: Final = (
         answer=SignInAnswer,
         body=RefreshRequest,
         raises=(
-            *_BODY,
+            *OF_A_BODY,
             errors.InvalidToken,
             errors.AccountInactive,
             errors.OutcomeUnknown,
             errors.ProviderUnavailable,
-            *_ANY,
+            *ANY,
         ),
     ),
     Operation(
@@ -179,7 +170,7 @@ AUTH: Final = (
         handle=_sign_out,
         status=HTTPStatus.NO_CONTENT,
         bearer=True,
-        raises=(errors.InvalidToken, errors.OutcomeUnknown, errors.ProviderUnavailable, *_ANY),
+        raises=(errors.InvalidToken, errors.OutcomeUnknown, errors.ProviderUnavailable, *ANY),
     ),
     Operation(
         name="me",
@@ -189,6 +180,6 @@ AUTH: Final = (
         handle=_me,
         answer=AccountAnswer,
         bearer=True,
-        raises=(errors.InvalidToken, *_ANY),
+        raises=(errors.InvalidToken, *ANY),
     ),
 )

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from enum import StrEnum
 from functools import cached_property
@@ -71,8 +71,9 @@ class Limited(msgspec.Struct, frozen=True):
     """Which limit an operation is under."""
 
     limit: Limit
-    keys: str | None = None
-    """The scope of the idempotency keys that the operation takes (``Intent.scope``); ``None`` if it takes none."""
+    keys: str | Callable[[Scope], str] | None = None
+    """The scope of the idempotency keys that the operation takes (``Intent.scope``), or what makes it of a request;
+    ``None`` if it takes none."""
 
 
 class Counted(NamedTuple):
@@ -260,7 +261,8 @@ class Attempt:
         if limited.keys is None:
             return None
         key = idempotency_key(Headers(scope=self._scope))
-        return None if key is None else registration_id(limited.keys, key)
+        realm = limited.keys(self._scope) if callable(limited.keys) else limited.keys
+        return None if key is None else registration_id(realm, key)
 
     async def _add(self, limit: str, whose: str) -> list[Counted]:
         """Count, and uncount at once what is too often."""

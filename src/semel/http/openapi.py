@@ -29,6 +29,12 @@ _KEY_PARAMETER: Json = {
     "schema": {"type": "string", "minLength": KEY_LENGTH.start, "maxLength": KEY_LENGTH.stop - 1},
     "example": '"8e03978e-40d5-43e8-bc93-6894a57f9324"',
 }
+_IF_MATCH: Json = {
+    "name": "If-Match",
+    "in": "header",
+    "description": "The ETag that was read: nothing is changed if it is another by now.",
+    "schema": {"type": "string"},
+}
 _REQUEST_ID: Json = {"description": "Names the request in the server's log.", "schema": {"type": "string"}}
 _RETRY_AFTER: Json = {"description": "Seconds after which to come back.", "schema": {"type": "integer", "minimum": 0}}
 
@@ -55,7 +61,10 @@ def _components(operations: Iterable[Operation]) -> Json:
     )
     return {
         "schemas": schemas,
-        "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+        "securitySchemes": {
+            "bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+            "apiKey": {"type": "http", "scheme": "bearer", "bearerFormat": "semel_…"},
+        },
     }
 
 
@@ -70,14 +79,20 @@ def _entry(operation: Operation) -> Json:
     entry: Json = {
         "operationId": operation.name,
         "summary": operation.summary,
-        "responses": {str(operation.status.value): _success(operation), **_problems(operation.raises)},
+        "responses": {
+            **{str(status.value): _success(operation) for status in (operation.status, *operation.also)},
+            **_problems(operation.raises),
+        },
     }
     if parameters := _parameters(operation):
         entry["parameters"] = parameters
     if operation.body is not None:
         entry["requestBody"] = {"required": True, "content": {"application/json": {"schema": _schema(operation.body)}}}
-    if operation.bearer:
-        entry["security"] = [{"bearer": []}]
+    if operation.needs is not None:
+        entry["security"] = [{"bearer": []}, {"apiKey": []}]
+        entry["description"] = f"For administrators, and for API keys with the scope `{operation.needs}`."
+    elif operation.bearer or operation.may_bear:
+        entry["security"] = [{"bearer": []}, *([{}] if operation.may_bear else [])]
     return entry
 
 
@@ -86,7 +101,12 @@ def _parameters(operation: Operation) -> list[Json]:
         {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
         for name in re.findall(r"{(\w+)}", operation.path)
     ]
-    return [*in_path, *([_KEY_PARAMETER] if operation.keyed else [])]
+    in_query = [
+        {"name": name, "in": "query", "required": False, "description": said, "schema": {"type": kind}}
+        for name, kind, said in operation.query
+    ]
+    in_header = [_KEY_PARAMETER] if operation.keyed else []
+    return [*in_path, *in_query, *in_header, *([_IF_MATCH] if operation.conditional else [])]
 
 
 def _success(operation: Operation) -> Json:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from starlette.responses import Response
 from starlette.routing import Route
@@ -44,19 +44,39 @@ class Endpoint:
         try:
             if self._operation.limited is not None:
                 await attempt.begin(self._operation.limited)
-            return await self._operation.handle(Call(self._semel, scope, receive, self._limits, attempt))
+            call = Call(self._semel, scope, receive, self._limits, attempt)
+            if self._operation.needs is not None:
+                await call.let_in(self._operation.needs)
+            return await self._operation.handle(call)
         except SemelError as error:
             if not isinstance(error, self._operation.raises):
                 _log.log(logging.ERROR, "http.undeclared", {"route": self.path, "code": error.code})
             return answer(error, scope)
 
 
+class Endpoints:
+    """All operations of one path as an ASGI application: one route, so that a 405 names every method that it has."""
+
+    def __init__(self, by_method: Mapping[str, Endpoint]) -> None:
+        self._by_method = by_method
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on to its method's; ``HEAD`` is answered as ``GET``."""
+        method = scope["method"]
+        await self._by_method["GET" if method == "HEAD" else method](scope, receive, send)
+
+
 def routes(semel: Semel, operations: Iterable[Operation], limits: BodyLimits, limiter: Limiter) -> list[Route]:
-    """Return a route for each operation. ``limits`` are those of every body."""
-    return [
-        Route(one.path, Endpoint(semel, one, limits, limiter), methods=[one.method], name=one.name)
-        for one in operations
-    ]
+    """Return a route for each path of the operations. ``limits`` are those of every body."""
+    paths: dict[str, dict[str, Operation]] = {}
+    for one in operations:
+        paths.setdefault(one.path, {})[one.method] = one
+    made = []
+    for path, by_method in paths.items():
+        endpoints = {method: Endpoint(semel, one, limits, limiter) for method, one in by_method.items()}
+        name = next(iter(by_method.values())).name
+        made.append(Route(path, Endpoints(endpoints), methods=[*by_method], name=name))
+    return made
 
 
 class Shortcut:

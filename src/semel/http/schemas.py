@@ -8,21 +8,39 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from semel.api_keys import Scope
 from semel.canonical import USERNAME_LENGTH
-from semel.model import Account, Secret
+from semel.model import Account, ApiKey, Invitation, Secret
+from semel.states import InvitationState
 
 __all__ = [
+    "AcceptRequest",
     "AccountAnswer",
+    "ApiKeyAnswer",
+    "ApiKeyRequest",
+    "ApiKeysAnswer",
     "Health",
+    "InvitationAnswer",
+    "InvitationRequest",
+    "InvitationsAnswer",
     "JsonWebKeys",
+    "MadeApiKeyAnswer",
+    "MadeInvitationAnswer",
     "RefreshRequest",
+    "ShownInvitationAnswer",
     "SignInAnswer",
     "SignInRequest",
     "SignUpAnswer",
     "SignUpRequest",
+    "UserChange",
+    "UserRequest",
+    "UsersAnswer",
     "account_answer",
+    "api_key_answer",
+    "invitation_answer",
     "schema_of_secret",
     "secret",
+    "shown_invitation_answer",
 ]
 
 _Email = Annotated[
@@ -131,6 +149,139 @@ class SignInAnswer(msgspec.Struct, frozen=True, kw_only=True):
     account: AccountAnswer
 
 
+_AnyRole = Annotated[str, Meta(description="Any role, also an administrator's.", extra_json_schema={"maxLength": 64})]
+_AllRoles = Annotated[tuple[str, ...], Meta(description="All roles; the one of `role` alone where none are given.")]
+_Merged = Annotated[
+    dict[str, Any], Meta(description="Merged into the account's own at the first level; null takes a field away.")
+]
+
+
+class UserRequest(_Request, frozen=True, kw_only=True):
+    """An account that an administrator makes. Without a password nobody signs in before one is set."""
+
+    email: _NewEmail
+    password: _NewPassword | None = None
+    full_name: _Name | None = None
+    username: _Username | None = None
+    role: _AnyRole | None = None
+    roles: _AllRoles = ()
+    is_active: bool = True
+    attributes: Annotated[dict[str, Any], Meta(description="The application's own fields.")] = {}
+
+
+class UserChange(_Request, frozen=True, kw_only=True):
+    """What an account is to say instead; what is left out stays. Null takes away."""
+
+    full_name: _Name | msgspec.UnsetType | None = msgspec.UNSET
+    username: _Username | msgspec.UnsetType | None = msgspec.UNSET
+    role: _AnyRole | msgspec.UnsetType | None = msgspec.UNSET
+    roles: _AllRoles | msgspec.UnsetType = msgspec.UNSET
+    is_active: bool | msgspec.UnsetType = msgspec.UNSET
+    onboarding_completed: bool | msgspec.UnsetType = msgspec.UNSET
+    attributes: _Merged | msgspec.UnsetType = msgspec.UNSET
+
+
+class UsersAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Some accounts; ``cursor`` leads to the next ones."""
+
+    users: tuple[AccountAnswer, ...]
+    cursor: str | None
+
+
+_Note = Annotated[str, Meta(description="What the mail says besides.", extra_json_schema={"maxLength": 1000})]
+_ExpiresIn = Annotated[float, Meta(description="Seconds from now on.", examples=[604_800])]
+
+
+class ApiKeyRequest(_Request, frozen=True, kw_only=True):
+    """An API key to be made."""
+
+    name: Annotated[str, Meta(description="What people will call it.", extra_json_schema={"maxLength": 100})]
+    scopes: tuple[Scope, ...]
+    expires_in: _ExpiresIn | None = None
+
+
+class ApiKeyAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """An API key, without the key itself."""
+
+    id: str
+    name: str
+    scopes: tuple[str, ...]
+    created_by: str
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+class MadeApiKeyAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The API key that was made. ``token`` is shown this once."""
+
+    token: str
+    key: ApiKeyAnswer
+
+
+class ApiKeysAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Some API keys; ``cursor`` leads to the next ones."""
+
+    keys: tuple[ApiKeyAnswer, ...]
+    cursor: str | None
+
+
+class InvitationRequest(_Request, frozen=True, kw_only=True):
+    """Who is invited, and to what."""
+
+    email: _NewEmail
+    role: _AnyRole | None = None
+    note: _Note | None = None
+    expires_in: _ExpiresIn = 604_800.0
+
+
+class InvitationAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """An invitation, without its token."""
+
+    id: str
+    state: InvitationState
+    email: str | None
+    role: str | None
+    note: str | None
+    invited_by: str
+    created_at: datetime
+    expires_at: datetime
+    ended_at: datetime | None
+    account_id: str | None
+
+
+class MadeInvitationAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The invitation that was made or sent again. ``token`` is shown to nobody else."""
+
+    token: str
+    invitation: InvitationAnswer
+
+
+class InvitationsAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """Some invitations; ``cursor`` leads to the next ones."""
+
+    invitations: tuple[InvitationAnswer, ...]
+    cursor: str | None
+
+
+class ShownInvitationAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """An invitation, as the invited may see it."""
+
+    email: str | None
+    role: str | None
+    note: str | None
+    state: InvitationState
+    expires_at: datetime
+
+
+class AcceptRequest(_Request, frozen=True, kw_only=True):
+    """The account that the invited will have. Email and role are the invitation's."""
+
+    password: _NewPassword
+    full_name: _Name | None = None
+    username: _Username | None = None
+
+
 class Health(msgspec.Struct, frozen=True, kw_only=True):
     """The server is well."""
 
@@ -159,4 +310,45 @@ def account_answer(account: Account) -> AccountAnswer:
         created_at=account.created_at,
         updated_at=account.updated_at,
         last_sign_in_at=account.last_sign_in_at,
+    )
+
+
+def api_key_answer(key: ApiKey) -> ApiKeyAnswer:
+    """Return what may be seen of an API key."""
+    return ApiKeyAnswer(
+        id=key.id,
+        name=key.name,
+        scopes=key.scopes,
+        created_by=key.created_by,
+        created_at=key.created_at,
+        expires_at=key.expires_at,
+        revoked_at=key.revoked_at,
+    )
+
+
+def invitation_answer(invitation: Invitation) -> InvitationAnswer:
+    """Return what administrators may see of an invitation."""
+    return InvitationAnswer(
+        id=invitation.id,
+        state=invitation.state,
+        email=invitation.email,
+        role=invitation.role,
+        note=invitation.note,
+        invited_by=invitation.invited_by,
+        created_at=invitation.created_at,
+        expires_at=invitation.expires_at,
+        ended_at=invitation.ended_at,
+        account_id=invitation.account_id,
+    )
+
+
+def shown_invitation_answer(invitation: Invitation, now: datetime) -> ShownInvitationAnswer:
+    """Return what the invited may see; one whose time is over has expired, though upkeep has not yet said so."""
+    over = invitation.state is InvitationState.PENDING and invitation.expires_at <= now
+    return ShownInvitationAnswer(
+        email=invitation.email,
+        role=invitation.role,
+        note=invitation.note,
+        state=InvitationState.EXPIRED if over else invitation.state,
+        expires_at=invitation.expires_at,
     )

@@ -48,6 +48,7 @@ __all__ = [
     "event",
     "failed",
     "failing",
+    "fulfilled",
     "happened",
     "held_by",
     "is_planted",
@@ -59,6 +60,7 @@ __all__ = [
     "refused_after_doubt",
     "sent_nothing",
     "whole",
+    "wished",
 ]
 
 
@@ -248,6 +250,7 @@ def account_of(registration: Registration, names: Sequence[Name], profile: Profi
         full_name=profile.full_name,
         role=profile.role,
         roles=profile.roles,
+        is_active=not profile.inactive,
         attributes=profile.attributes,
         created_at=now,
         updated_at=now,
@@ -345,7 +348,7 @@ def completion(held: Held, provider_id: str | None, now: datetime, options: Opti
     writes: list[Write] = [Replace(_completed(registration, now, options))]
     if held.identity is not None:
         owned = held.identity.but(state=IdentityState.OWNED, registration=None, provider_id=provider_id)
-        writes.append(Replace(owned))
+        writes.append(Replace(wished(owned, now, options, disabled=True) if profile.inactive else owned))
     writes += [Replace(identifier.but(account_id=account.id)) for identifier in held.identifiers]
     if held.invitation is not None:
         writes += _accepting(held.invitation, account, options)
@@ -365,11 +368,26 @@ def failed(registration: Registration, failure: str, now: datetime, options: Opt
     )
 
 
+def wished(identity: Identity, now: datetime, options: Options, *, disabled: bool) -> Identity:
+    """Return the identity with what a remote provider must come to say of it, due at once.
+
+    Upkeep repeats it until no request of before, which may say otherwise, can still land.
+    """
+    until = now + timedelta(seconds=options.removal_horizon)
+    return identity.but(wanted_disabled=disabled, wanted_until=until, due_at=now, tries=0)
+
+
+def fulfilled(identity: Identity) -> Identity:
+    """Return the identity with nothing wished."""
+    return identity.but(wanted_email=None, wanted_disabled=None, wanted_until=None, due_at=None, tries=0)
+
+
 def condemned(identity: Identity, now: datetime, options: Options) -> Identity:
-    """Return the identity as a removal, due at once."""
+    """Return the identity as a removal, due at once; what was wished of it is over."""
     horizon = now + timedelta(seconds=options.removal_horizon)
     state = IdentityState.CONDEMNED
-    return identity.but(state=state, registration=None, due_at=now, condemned_at=now, look_until=horizon, tries=0)
+    removal = fulfilled(identity).but(state=state, registration=None)
+    return removal.but(due_at=now, condemned_at=now, look_until=horizon)
 
 
 def planted(found: Found, registration: str, now: datetime, options: Options) -> Identity:

@@ -19,6 +19,7 @@ from semel.protocol.engine import Engine
 from semel.upkeep.removal import remove
 from semel.upkeep.rescue import rescue
 from semel.upkeep.retention import forget_event, forget_registration
+from semel.upkeep.wishes import fulfil
 
 __all__ = ["BUILT_IN", "Duty", "Upkeep", "code_of"]
 
@@ -39,6 +40,7 @@ class Duty(msgspec.Struct, frozen=True):
 BUILT_IN: Final = (
     Duty("rescue", Registration, rescue),
     Duty("removal", Identity, remove),
+    Duty("wish", Identity, fulfil),
     Duty("forget_registration", Registration, forget_registration),
     Duty("forget_event", OutboxEvent, forget_event),
 )

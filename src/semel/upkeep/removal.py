@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import cast
 
 from semel.model import Identity, Record
@@ -10,6 +10,7 @@ from semel.ports import Absent, Delete, Found, Insert, Replace, Unknown
 from semel.protocol import commits
 from semel.protocol.engine import Engine, Outcome
 from semel.states import IdentityState
+from semel.upkeep.backoff import next_look
 
 __all__ = ["remove"]
 
@@ -32,8 +33,8 @@ async def remove(engine: Engine, record: Record) -> bool:
         return True
     deletes = isinstance(said, Found) and not spared
     watched = commits.watched_on(identity, now, engine.options) if deletes else identity
-    next_look = _next_look(engine, watched, now)
-    noted = await engine.put([Replace(watched.but(due_at=next_look, tries=identity.tries + 1))])
+    look = next_look(engine, watched.tries, watched.look_until, now)
+    noted = await engine.put([Replace(watched.but(due_at=look, tries=identity.tries + 1))])
     if noted.done and isinstance(said, Found) and deletes and engine.remote is not None:
         await engine.remote.delete(said.provider_id)
     return True
@@ -67,13 +68,3 @@ async def _renamed(engine: Engine, identity: Identity, now: datetime) -> Found |
     also = Identity(id=said.identity_id, state=IdentityState.CONDEMNED, provider_id=said.provider_id)
     put = await engine.put([Insert(commits.condemned(also, now, engine.options))])
     return Unknown("not known to be condemned") if put.outcome is Outcome.UNKNOWN else Absent()
-
-
-def _next_look(engine: Engine, identity: Identity, now: datetime) -> datetime:
-    """Double the wait with each look, with jitter, up to a tenth of the horizon; look once at the horizon's end."""
-    options = engine.options
-    wait = min(options.removal_retry * 2 ** min(identity.tries, 30), options.removal_horizon / 10)
-    next_look = now + timedelta(seconds=wait * (0.5 + engine.ids.jitter()))
-    if identity.look_until is not None and identity.look_until > now:
-        return min(next_look, identity.look_until)
-    return next_look

@@ -170,13 +170,15 @@ class _Update:
         account = account.but(**change.fields)
         if change.email is not None:
             names = _renamed(account, "email", account.email_canonical, change.email)
-            shown, value = change.email.shown, change.email.name.value
-            account = account.but(email=shown, email_canonical=value, identifiers=names)
+            named = change.email
+            account = account.but(email=named.shown, email_canonical=named.name.value, identifiers=names)
         if change.username is msgspec.UNSET:
             return account
         names = _renamed(account, "username", account.username_canonical, change.username)
-        shown, value = (change.username.shown, change.username.name.value) if change.username else (None, None)
-        return account.but(username=shown, username_canonical=value, identifiers=names)
+        if change.username is None:
+            return account.but(username=None, username_canonical=None, identifiers=names)
+        named = change.username
+        return account.but(username=named.shown, username_canonical=named.name.value, identifiers=names)
 
     def _changed_identity(self, identity: Identity, after: Account, before: Account) -> Identity:
         if self._credential is not None:

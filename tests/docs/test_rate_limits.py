@@ -3,7 +3,8 @@
 import re
 from pathlib import Path
 
-from semel.config import Settings, variable
+from semel.config import Settings
+from semel.config_names import variable
 from tests.docs.how_to import HOW_TOS, HowTo, send
 from tests.servers import Servers
 

@@ -11,7 +11,8 @@ from semel.assembly import open_mailer
 from semel.cli.exits import Exit
 from semel.cli.opened import read_settings
 from semel.cli.output import AsJson, print_json, print_lines, print_pairs, print_table
-from semel.config import Settings, variable
+from semel.config import Settings
+from semel.config_names import variable
 from semel.errors import ConfigurationInvalid, NotFound
 from semel.mail import Mail
 from semel.mailers.composing import NOT_ALLOWED

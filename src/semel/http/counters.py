@@ -14,7 +14,7 @@ from limits.aio.storage import RedisStorage, Storage
 from limits.errors import StorageError
 from typing_extensions import override
 
-from semel.config import variable
+from semel.config_names import variable
 from semel.errors import ConfigurationInvalid
 from semel.ports import Clock
 

@@ -1,6 +1,5 @@
 """The doors of an administrator and of an invitation, raced over two server processes on PostgreSQL."""
 
-import json
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -11,7 +10,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from semel import Scope
+from semel import Scope, Semel, Settings
 from semel.model import Account, Identifier, Identity, Invitation
 from semel.states import IdentityState, InvitationState
 from semel.testing.fake_server import FakeProviderServer
@@ -63,9 +62,8 @@ async def doors(request: pytest.FixtureRequest, servers: Servers, postgres: Post
     async with AsyncExitStack() as stack:
         url = stack.enter_context(postgres.database())
         servers.migrate(url)
-        scopes = [part for scope in Scope for part in ("--scope", scope)]
-        made = servers.run("key", "create", "of the tests", *scopes, "--json", database_url=url)
-        token = servers.hide(json.loads(made.stdout)["token"])
+        async with Semel(Settings(_env_file=None, database_url=url, upkeep=False)) as semel:
+            token = servers.hide((await semel.create_api_key("of the tests", tuple(Scope))).token.reveal())
         remote = request.param == "remote"
         fake = await stack.enter_async_context(FakeProviderServer()) if remote else None
         settings = {"SEMEL_PROVIDER_URL": fake.url} if fake else {}

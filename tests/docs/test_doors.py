@@ -38,7 +38,7 @@ class Reader:
 
     def send(self, command: str) -> httpx.Response:
         for name, value in self.known.items():
-            command = command.replace(f"${name}", value)
+            command = command.replace(f"${name}", value.replace('"', '\\"'))
         return send(command, self.server.url)
 
 

@@ -169,6 +169,16 @@ async def test_a_change_at_a_version_is_made_once(fault: Fault) -> None:
     assert world.one(Account).full_name == "Grace"
 
 
+async def test_our_own_commit_is_no_other_version() -> None:
+    """It happened, and neither its answer nor the look for it came through: the account has the version that we gave."""
+    world, account = await made()
+    world.network.next("commit", Fault.LOSE)
+    world.network.next("get", Fault.DROP)
+    person = await changed(world, account, Change(version=account.version, fields={"full_name": "Grace"}))
+    assert person.account == world.one(Account)
+    assert (person.account.full_name, world.network.calls["commit"]) == ("Grace", 2)
+
+
 async def test_a_change_in_doubt_that_somebody_came_upon_is_not_denied() -> None:
     """Ours landed, and another's came before we looked: nothing tells the two apart from a refusal."""
     world, account = await made()

@@ -132,7 +132,9 @@ def _update(  # noqa: PLR0913 - the fields of a person
         "attributes": _object(attributes) or None,
         "onboarding_completed": onboarding_completed,
     }
-    said: dict[str, Any] = {field: None if value == "" else value for field, value in given.items() if value is not None}
+    said: dict[str, Any] = {
+        field: None if value == "" else value for field, value in given.items() if value is not None
+    }
     if not said:
         raise typer.BadParameter("say what to change", param_hint="WHO")
     print_account(_changed(who, AccountUpdate(**said)), as_json=as_json)

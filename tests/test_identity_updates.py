@@ -170,7 +170,7 @@ async def test_a_change_at_a_version_is_made_once(fault: Fault) -> None:
 
 
 async def test_our_own_commit_is_no_other_version() -> None:
-    """It happened, and neither its answer nor the look for it came through: the account has the version that we gave."""
+    """It happened, and neither its answer nor the look for it came through: the version is one that we gave."""
     world, account = await made()
     world.network.next("commit", Fault.LOSE)
     world.network.next("get", Fault.DROP)

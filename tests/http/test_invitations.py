@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from httpx import AsyncClient, Response
 
-from semel import Scope, Semel
+from semel import Invite, Scope, Semel
 from semel.http import create_app
 from semel.testing import VirtualClock
-from tests.http.conftest import SETTINGS, running
+from tests.http.conftest import SETTINGS, running, settings
 
 _KEY = {"Idempotency-Key": "8e03978e-40d5-43e8-bc93-6894a57f9324"}
 _PASSWORD = "StrongPass123$"
@@ -188,3 +188,15 @@ async def test_no_token_is_logged(house: House, caplog: pytest.LogCaptureFixture
     assert routes[-2:] == ["/api/invitations/{token}", "/api/invitations/{token}/accept"]
     ours = [record.__dict__ for record in caplog.records if record.name != "httpx"]  # which is the client's
     assert made["token"] not in str(ours)
+
+
+async def test_acceptance_has_its_limit() -> None:
+    """429 to who tries too often; the same key again is no attempt, and still the same success."""
+    limited = settings(rate_limits="memory", rate_limit_invitation_by_address="1/hour")
+    semel = Semel(limited)
+    async with running(create_app(limited, semel=semel)) as client:
+        token = (await semel.invite(Invite(email="ada@example.com", invited_by="a test"))).token.reveal()
+        path, body = f"/api/invitations/{token}/accept", {"password": _PASSWORD}
+        first, again = [await client.post(path, json=body, headers=_KEY) for _ in range(2)]
+        assert (first.status_code, again.status_code, again.json()) == (201, 201, first.json())
+        assert (await client.post(path, json=body)).status_code == 429

@@ -7,6 +7,7 @@ import pytest
 from semel.identity_updates import Change, update_identity
 from semel.model import Account, Identity
 from semel.ports import Found
+from semel.states import Door
 from semel.testing import Fault, Variant
 from tests.protocol.worlds import World
 
@@ -79,3 +80,12 @@ async def test_an_account_that_ends_wishes_nothing_more() -> None:
     before = world.outside.calls["update"]
     await world.server().upkeep.once()
     assert world.outside.calls["update"] == before
+
+
+async def test_an_account_that_is_made_switched_off_is_kept_out_at_the_provider() -> None:
+    """The wish is part of the commit that makes it, and upkeep sees to it."""
+    world = World(Variant.OWN)
+    account = (await world.server().register(door=Door.ADMIN, inactive=True)).account
+    assert (account.is_active, world.one(Identity).wanted_disabled) == (False, True)
+    await world.server().upkeep.once()
+    assert await disabled(world, account)

@@ -1,13 +1,15 @@
 """Changes of an account and its identity: whole, on top of what others change, and never somebody else's email."""
 
+import msgspec
 import pytest
 
 from semel import canonical
 from semel.details import Details, details_of
 from semel.errors import InvalidInput, NotFound, OutcomeUnknown, PreconditionFailed, UserAlreadyExists
 from semel.identity_updates import Change, update_identity
-from semel.model import Account, Identifier, Identity, Secret
+from semel.model import Account, Identifier, Identity, OutboxEvent, Secret
 from semel.sessions import Person
+from semel.states import EventState
 from semel.testing import Fault, Variant
 from tests.protocol.worlds import EMAIL, World
 
@@ -26,6 +28,17 @@ async def changed(world: World, account: Account, change: Change, server: str = 
 
 def email(address: str) -> canonical.Canonical:
     return canonical.email(address)
+
+
+async def test_each_change_is_told_once_and_without_a_value() -> None:
+    """In the commit that makes it; where somebody listens it waits to be delivered. No change tells nothing."""
+    world, account = await made()
+    world.options = msgspec.structs.replace(world.options, endpoints=True)
+    for value in (1, 2, 2):
+        await changed(world, account, Change(attributes={"a": value}), "listened to")
+    told = [one for one in world.records(OutboxEvent) if one.kind == "account.updated"]
+    assert [(one.account_id, one.state) for one in told] == [(account.id, EventState.WAITING)] * 2
+    assert EMAIL not in msgspec.json.encode(told).decode()
 
 
 @UNHEARD

@@ -78,6 +78,7 @@ async def test_servers_that_start_at_once_share_their_keys(servers: Servers) -> 
     assert len({held(keys) for keys in started}) == 1
     assert sorted(servers.records()) == [
         "fingerprint/1",
+        "invitation/1",
         "limits/1",
         "newest/signing",
         "proof/1",
@@ -187,6 +188,7 @@ async def test_the_previous_key_still_verifies(servers: Servers) -> None:
     assert [reads(keys, token) for token in (oldest, older, token_of(keys))] == [False, True, True]
     assert sorted(servers.records()) == [
         "fingerprint/1",
+        "invitation/1",
         "limits/1",
         "newest/signing",
         "proof/1",
@@ -204,7 +206,7 @@ async def test_one_of_many_servers_rotates(servers: Servers) -> None:
         assert await servers.rotate(started) == 1
         assert len({keys.signing.current.kid for keys in started}) == 1
         assert f"signing/{number}" in servers.records()
-    assert len(servers.records()) == 7
+    assert len(servers.records()) == 8
 
 
 @pytest.mark.parametrize("fault", [Fault.LOSE, Fault.DROP, Fault.LATE])

@@ -17,6 +17,8 @@ EXTRA_OF = {
     "semel.mailers.smtp": "mail server",
     "semel.mails": "mail server",
     "semel.providers.http": "keycloak supabase",
+    "semel.couriers.webhooks": "webhooks",
+    "semel.invitation_mails": "mail server",
     "semel.providers.keycloak": "keycloak",
     "semel.providers.keycloak_admin": "keycloak",
     "semel.providers.keycloak_answers": "keycloak",
@@ -82,8 +84,14 @@ PROMISES = [
     Promise("semel[keycloak]", frozenset({"keycloak"}), frozenset({"httpx"}), frozenset({"fastapi", "asyncpg"})),
     Promise("semel[supabase]", frozenset({"supabase"}), frozenset({"httpx"}), frozenset({"fastapi", "asyncpg"})),
     Promise(
+        "semel[webhooks]",
+        frozenset({"webhooks"}),
+        frozenset({"httpx", "standardwebhooks"}),
+        frozenset({"fastapi", "asyncpg"}),
+    ),
+    Promise(
         "semel[all]",
-        frozenset({"server", "postgres", "azure", "dynamodb", "keycloak", "mail", "redis", "supabase"}),
+        frozenset({"server", "postgres", "azure", "dynamodb", "keycloak", "mail", "redis", "supabase", "webhooks"}),
         frozenset({"fastapi", "uvicorn", "redis", "asyncpg", "aiobotocore", "aiosmtplib", "azure", "httpx"}),
     ),
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
@@ -13,14 +13,16 @@ from semel.api_keys import ApiKeyBook
 from semel.authorising import Gate
 from semel.config import Settings
 from semel.config_names import KEYCLOAK_OPTIONS, SUPABASE_OPTIONS, named, scheme, variable
+from semel.couriers.mails import MailCourier, MailWriter
 from semel.errors import ConfigurationInvalid
 from semel.invitations import InvitationBook, expire_invitation
 from semel.keys import Keys, Purpose
 from semel.mailers.mailbox import LocalMailbox
 from semel.mailers.options import MAIL_OPTIONS
-from semel.model import Invitation, SessionFamily
+from semel.model import Invitation, OutboxEvent, SessionFamily
 from semel.observe import Metrics, ObservedMailer, observed_provider, observed_store
-from semel.ports import Also, Clock, EmbeddedProvider, Events, Ids, Mailer, RemoteProvider, Sessions, Store
+from semel.ports import Also, Clock, Courier, EmbeddedProvider, Events, Ids, Mailer, RemoteProvider, Sessions, Store
+from semel.protocol.commits import INVITATION_MAIL
 from semel.protocol.engine import Engine
 from semel.providers.embedded import EmbeddedPasswords
 from semel.registrar import Registrar
@@ -31,6 +33,7 @@ from semel.stores.memory import MemoryStore
 from semel.stores.schema import Migrated
 from semel.system import Argon2Hasher
 from semel.upkeep import BUILT_IN, Duty, Upkeep
+from semel.upkeep.delivery import DeliveryDuty
 from semel.upkeep.sessions import expire
 
 if TYPE_CHECKING:
@@ -38,12 +41,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Given", "Parts", "assembled", "check_also", "migrate_store", "open_mailer", "open_store", "open_templates"]
 
+_DELIVERIES: Final = 32
+"""Events that one process delivers at once."""
 _SQL: Final = frozenset({"sqlite", "postgres", "postgresql", "postgresql+asyncpg"})
-_MORE_DUTIES: Final = (
-    Duty("expire_session", SessionFamily, expire),
-    Duty("expire_invitation", Invitation, expire_invitation),
-)
-"""Those of what stands beside the protocol."""
 
 
 class Given(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,10 +67,12 @@ class Parts(msgspec.Struct, frozen=True):
     registrar: Registrar
     sessions: SessionKeeper | RemoteSessions | None
     """``None`` at a remote provider that signs nobody in."""
+    invitations: InvitationBook
     upkeep: Upkeep
+    deliveries: Upkeep
+    """What delivers the outbox, beside all else: who waits for a slow endpoint holds nothing else up."""
     api_keys: ApiKeyBook
     gate: Gate
-    invitations: InvitationBook
     mailer: Mailer
     templates: Templates | None
     """``None`` where no template engine is installed, and no setting needs one."""
@@ -108,11 +110,17 @@ async def assembled(settings: Settings, given: Given) -> AsyncIterator[Parts]:
         registrar = Registrar(engine, settings.policy())
         closing.push_async_callback(registrar.drain, settings.shutdown_seconds)
         sessions = _sessions(settings, engine, keys)
-        upkeep = Upkeep(engine, (*BUILT_IN, *_MORE_DUTIES))
+        key = keys.secret(Purpose.INVITATION)
+        invitations = InvitationBook(engine, key, allow_special_use=settings.allow_special_use_emails)
+        couriers = _couriers(settings, given, closing)
+        if templates is not None:
+            couriers.append(MailCourier(mailer, _writers(settings, engine, invitations, templates)))
+        upkeep, deliveries = _upkeep(engine, couriers)
         api_keys = ApiKeyBook(engine)
         gate = Gate(sessions, api_keys, settings.admin_roles)
-        invitations = _invitations(settings, engine, keys)
-        yield Parts(engine, keys, registrar, sessions, upkeep, api_keys, gate, invitations, mailer, templates)
+        yield Parts(
+            engine, keys, registrar, sessions, invitations, upkeep, deliveries, api_keys, gate, mailer, templates
+        )
 
 
 async def migrate_store(settings: Settings) -> Migrated:
@@ -220,9 +228,41 @@ def _sessions(settings: Settings, engine: Engine, keys: Keys) -> SessionKeeper |
     return RemoteSessions(engine, engine.remote, allow_special_use=settings.allow_special_use_emails)
 
 
-def _invitations(settings: Settings, engine: Engine, keys: Keys) -> InvitationBook:
-    secret = keys.secret(Purpose.INVITATION)
-    return InvitationBook(engine, secret, allow_special_use=settings.allow_special_use_emails)
+def _upkeep(engine: Engine, couriers: Sequence[Courier]) -> tuple[Upkeep, Upkeep]:
+    """Return what looks after all but the outbox, and what looks after that."""
+    duties = (
+        *BUILT_IN,
+        Duty("expire_session", SessionFamily, expire),
+        Duty("expire_invitation", Invitation, expire_invitation),
+        Duty("deliver", OutboxEvent, DeliveryDuty(couriers)),
+    )
+    outbox = tuple(one for one in duties if one.kind is OutboxEvent)
+    return (
+        Upkeep(engine, tuple(one for one in duties if one not in outbox)),
+        Upkeep(engine, outbox, _DELIVERIES, tidies=False),
+    )
+
+
+def _couriers(settings: Settings, given: Given, closing: AsyncExitStack) -> list[Courier]:
+    options = settings.webhook_options()
+    if not options.endpoints:
+        return []
+    try:
+        from semel.couriers.webhooks import Webhooks  # noqa: PLC0415 - its HTTP client may not be installed
+    except ModuleNotFoundError:
+        raise ConfigurationInvalid(f"{variable('webhooks')} needs an HTTP client: install semel[webhooks]") from None
+    webhooks = Webhooks(options, given.clock)
+    closing.push_async_callback(webhooks.close)
+    return [webhooks]
+
+
+def _writers(
+    settings: Settings, engine: Engine, invitations: InvitationBook, templates: Templates
+) -> dict[str, MailWriter]:
+    """Return who writes the mails of the outbox, by the kind of event."""
+    from semel.invitation_mails import InvitationMails  # noqa: PLC0415 - the template engine may not be installed
+
+    return {INVITATION_MAIL: InvitationMails(engine, invitations, templates, settings.links_lead_to())}
 
 
 def _mailer(settings: Settings, given: Given, closing: AsyncExitStack) -> Mailer:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
 
+import msgspec
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 from typing_extensions import override
@@ -23,6 +24,7 @@ from semel.config_checks import (
     Days,
     IdentityTable,
     Origins,
+    PublicUrl,
     RolesToAskFor,
     Seconds,
     is_an_administrators,
@@ -46,6 +48,7 @@ from semel.config_names import (
     scheme,
     variable,
 )
+from semel.couriers.options import WEBHOOK_OPTIONS, WebhookOptions
 from semel.errors import ConfigurationInvalid
 from semel.gotrue_tokens import GoTrueOptions
 from semel.intents import Policy
@@ -223,9 +226,24 @@ class Settings(BaseSettings):
     """A directory with templates in place of the ones that come with Semel."""
     mail_directory: Path = Path("var/mail")
     """The local mailbox, a Maildir: it is made at the first mail, and keeps the newest 200."""
+    public_url: PublicUrl | None = None
+    """Where people reach the application, such as https://app.example.com: links in mails lead below it. Needed with a
+    mail server; without one links lead to this server."""
     mail_page: bool = False
     """Whether the server shows the local mailbox at /mail, to this machine alone. For development: whoever sees the
     page can sign in as everybody."""
+
+    webhooks: SecretStr | None = None
+    """Who is told of new, changed and deleted accounts and of invitations: name=https://host/path for each endpoint,
+    separated by commas, the same for all servers of one store. None by default."""
+    webhook_secrets: SecretStr | None = None
+    """What signs webhooks: name=whsec_… for each endpoint, separated by commas. The base64 of 24 to 64 random bytes.
+    While one takes the other's place, two separated by a space, the newer first."""
+    webhook_timeout_seconds: Annotated[float, Field(ge=1, le=600, allow_inf_nan=False)] = 15
+    """How long an endpoint may take for one webhook."""
+    webhook_allow_private: bool = False
+    """Whether webhooks may go to addresses of this machine or of a private network, and to http: URLs. Say so only
+    where nobody but you writes the URLs."""
 
     host: str = "127.0.0.1"
     """The address that `semel serve` listens on."""
@@ -312,6 +330,7 @@ class Settings(BaseSettings):
         self.argon2_options()
         self.key_options()
         self.mail_options()
+        self.webhook_options()
         if self.provider_url.get_secret_value().lower().startswith("supabase"):
             self.supabase_options()
         if self.provider_url.get_secret_value().lower().startswith("keycloak"):
@@ -336,7 +355,8 @@ class Settings(BaseSettings):
 
     def options(self) -> Options:
         """Return the durations of the protocol."""
-        return self._made(Options, ENGINE_OPTIONS)
+        listened_to = bool(self.webhook_options().endpoints)
+        return msgspec.structs.replace(self._made(Options, ENGINE_OPTIONS), endpoints=listened_to)
 
     def session_options(self) -> SessionOptions:
         """Return how long sessions live."""
@@ -367,6 +387,17 @@ class Settings(BaseSettings):
     def mail_options(self) -> MailOptions:
         """Return who writes mail, and which way it goes."""
         return self._made(MailOptions, MAIL_OPTIONS)
+
+    def webhook_options(self) -> WebhookOptions:
+        """Return who listens to the events of accounts and invitations."""
+        return self._made(WebhookOptions, WEBHOOK_OPTIONS)
+
+    def links_lead_to(self) -> str | None:
+        """Return what links in mails begin with; ``None`` where nobody has said, and mails reach people."""
+        if self.public_url is None and self.smtp_url is None:
+            host = f"[{self.host}]" if ":" in self.host else self.host
+            return f"http://{host}:{self.port}"
+        return self.public_url
 
     def gotrue_options(self) -> GoTrueOptions | None:
         """Return how Supabase's API behaves, ``None`` where it is off."""

@@ -23,6 +23,7 @@ __all__ = [
     "Days",
     "IdentityTable",
     "Origins",
+    "PublicUrl",
     "RolesToAskFor",
     "Seconds",
     "is_an_administrators",
@@ -37,6 +38,7 @@ NO_TABLE: Final = "none"
 _OF_THE_TESTS: Final = "SEMEL_TEST_"
 _TABLE: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}\.[a-z_][a-z0-9_]{0,62}")
 _ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s]+")
+_PUBLIC: Final = re.compile(r"https?://[^/?#@\s]+(?:/[!$-;=A-Z_a-z~]*)?")
 _BY_KUBERNETES: Final = re.compile(r"semel_(service_(host|port.*)|port_\d+_.*)", re.IGNORECASE)
 """What Kubernetes tells every pod beside a Service that is called semel."""
 _ADMINISTRATORS: Final = frozenset({"admin", "administrator", "root", "superuser"})
@@ -51,6 +53,12 @@ def _origins(origins: tuple[str, ...]) -> tuple[str, ...]:
     if not all(origin == "*" or _ORIGIN.fullmatch(origin) for origin in origins):
         raise ValueError("must be origins such as https://app.example.com, without a path, or *")
     return origins
+
+
+def _public(url: str) -> str:
+    if not _PUBLIC.fullmatch(url):
+        raise ValueError("must be a URL such as https://app.example.com, without user, password, query and fragment")
+    return url.rstrip("/")
 
 
 def _table(name: str) -> str:
@@ -83,6 +91,7 @@ def _some(roles: tuple[str, ...]) -> tuple[str, ...]:
 
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
 Origins = Annotated[Names, AfterValidator(_origins)]
+PublicUrl = Annotated[str, AfterValidator(_public)]
 RolesToAskFor = Annotated[Names, AfterValidator(_for_sign_up)]
 AdministratorsRoles = Annotated[Names, AfterValidator(_some)]
 IdentityTable = Annotated[str, AfterValidator(_table)]

@@ -24,6 +24,7 @@
     ├── InvitationExpired            invitation_expired       410
     ├── InvitationRevoked            invitation_revoked       410
     ├── AlreadyInvited               already_invited          409
+    ├── EventNotDead                 event_not_dead           409
     ├── Overloaded                   overloaded               503
     ├── RateLimited                  rate_limited             429
     ├── ConfigurationInvalid         configuration_invalid    500
@@ -65,6 +66,7 @@ __all__ = [
     "CommitFailed",
     "CommitUnknown",
     "ConfigurationInvalid",
+    "EventNotDead",
     "FieldError",
     "Forbidden",
     "IdempotencyKeyInvalid",
@@ -329,6 +331,14 @@ class AlreadyInvited(SemelError):
     code = "already_invited"
     status = 409
     title = "This email has a pending invitation"
+
+
+class EventNotDead(SemelError):
+    """The outbox's event was delivered already, so there is nothing to replay. Nothing was changed."""
+
+    code = "event_not_dead"
+    status = 409
+    title = "The event was delivered already"
 
 
 class Overloaded(SemelError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack, suppress
+from datetime import datetime
 from math import nan
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Self
@@ -21,13 +22,14 @@ from semel.config import Settings
 from semel.deletion import delete_account
 from semel.errors import ConfigurationInvalid, FieldError, InvalidInput, StoreError
 from semel.intents import Intent
-from semel.model import Account, Identifier, Identity, Registration, Secret
+from semel.model import Account, Identifier, Identity, OutboxEvent, Registration, Secret
 from semel.observe import Metrics, ObservedEvents
+from semel.outbox import backlog, events_of, replay, replay_dead
 from semel.ports import Also, Clock, EmbeddedProvider, Ids, Mailer, RemoteProvider, Store, Tokens
 from semel.protocol.engine import Engine, Registered
 from semel.remote_sessions import RemoteSessions
 from semel.sessions import SessionKeeper
-from semel.states import Door, IdentityState
+from semel.states import Door, EventState, IdentityState
 from semel.system import SystemClock, SystemIds
 from semel.upkeep.rotation import ROTATE, keep_rotating, rotate_once
 
@@ -227,10 +229,27 @@ class Semel(Administration):
         due = await self._engine.store.due(Identity, by, limit)
         return sorted((one for one in due if one.state is IdentityState.CONDEMNED), key=lambda one: one.due_at or by)
 
+    async def outbox(self, state: EventState | None = None, limit: int = 1000) -> list[OutboxEvent]:
+        """Return events, of one state or of all, the oldest first. It reads all there are. Raises a ``StoreError``."""
+        return await events_of(self._engine, state, limit)
+
+    async def replay_event(self, event_id: str) -> OutboxEvent:
+        """Let a dead event be delivered anew, to all who do not have it; one that waits is as asked.
+
+        Raises ``NotFound``, ``EventNotDead``, ``OutcomeUnknown`` or a ``StoreError``.
+        """
+        check_texts({"event_id": event_id})
+        return await replay(self._engine, event_id)
+
+    async def replay_dead_events(self) -> int:
+        """Let all dead events be delivered anew; return how many. Raises ``OutcomeUnknown`` or a ``StoreError``."""
+        return await replay_dead(self._engine)
+
     async def upkeep_once(self) -> dict[str, int]:
         """Do what upkeep has to do now; return how much each duty did. Raises a ``StoreError``."""
         parts = self.parts
-        return await parts.upkeep.once() | {ROTATE: int(await rotate_once(parts.engine, parts.keys))}
+        done = await parts.upkeep.once() | await parts.deliveries.once()
+        return done | {ROTATE: int(await rotate_once(parts.engine, parts.keys))}
 
     async def ready(self) -> Readiness:
         """Say whether requests may be sent here: the store answers, and its clock and ours agree."""
@@ -259,21 +278,28 @@ class Semel(Administration):
     async def metrics_text(self) -> bytes:
         """Return all metrics in Prometheus' text format; what the store does not answer is not a number."""
         try:
-            removals = await self.removals()
+            removals, waiting = await self.removals(), await backlog(self._engine)
         except StoreError:
-            count = age = nan
+            count = age = events = lag = nan
         else:
             begun = [one.condemned_at for one in removals if one.condemned_at is not None]
-            count, age = len(removals), (self._engine.clock.now() - min(begun)).total_seconds() if begun else 0.0
+            count, age = len(removals), self._age(min(begun, default=None))
+            events, lag = waiting.waiting, self._age(waiting.since)
         self.metrics.removals.set(count)
         self.metrics.removal_age.set(age)
+        self.metrics.waiting.set(events)
+        self.metrics.lag.set(lag)
         return self.metrics.text()
+
+    def _age(self, since: datetime | None) -> float:
+        return 0.0 if since is None else max((self._engine.clock.now() - since).total_seconds(), 0.0)
 
     def _upkeep(self, parts: Parts) -> list[Coroutine[Any, Any, None]]:
         """Return what runs beside requests. Keys are looked at in every process: it must know what others made."""
         interval = self.settings.upkeep_interval_seconds
         rotating = keep_rotating(parts.engine, parts.keys, _PASSES_A_ROTATION * interval)
-        return [parts.upkeep.run(interval), rotating] if self.settings.upkeep else [rotating]
+        passing = [parts.upkeep.run(interval), parts.deliveries.run(interval)] if self.settings.upkeep else []
+        return [*passing, rotating]
 
     @property
     @override

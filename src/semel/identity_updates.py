@@ -139,8 +139,10 @@ class _Update:
             writes.append(Replace(identity))
         if not writes and account == found.account:
             return found
-        account = account.but(updated_at=self._engine.clock.now())
-        put = await patience.put([Replace(account), *writes])
+        now = self._engine.clock.now()
+        account = account.but(updated_at=now)
+        told = commits.updated(account.id, self._engine.ids.uuid(), now, self._engine.options)
+        put = await patience.put([Replace(account), *writes, told])
         self._tokens.add(put.token)
         if not put.done:
             return None

@@ -125,7 +125,7 @@ class InvitationBook:
                 writes = await self._slot(cast("Invited | None", invited), fresh)
                 if (await patience.put([Insert(fresh), *writes, *self._told(fresh)])).done:
                     self._note("invitation.created", fresh)
-                    return MadeInvitation(fresh, self._token(fresh))
+                    return MadeInvitation(fresh, self.token_of(fresh))
                 await patience.pause()
 
     def _checked(self, invite: Invite) -> tuple[canonical.Canonical, Invitation]:
@@ -164,7 +164,7 @@ class InvitationBook:
             expires_at=over,
             due_at=over,
         )
-        return fresh.but(token_hash=_hash(self._token(fresh)))
+        return fresh.but(token_hash=_hash(self.token_of(fresh)))
 
     def _again(self, before: Invitation, fresh: Invitation) -> MadeInvitation:
         """Answer the same key again, for the same invitation."""
@@ -172,7 +172,7 @@ class InvitationBook:
         sent_again = before.sending > 1  # which began its time anew
         if not same or not (sent_again or _lasts(before) == _lasts(fresh)):
             raise IdempotencyKeyReused
-        return MadeInvitation(before, self._token(before))
+        return MadeInvitation(before, self.token_of(before))
 
     async def _slot(self, invited: Invited | None, fresh: Invitation) -> list[Write]:
         """Return the writes that give the email to the fresh one. Raises ``AlreadyInvited``."""
@@ -190,7 +190,8 @@ class InvitationBook:
 
     def _told(self, invitation: Invitation) -> list[Write]:
         now, options = self._engine.clock.now(), self._engine.options
-        return [commits.happened("invitation.created", "", now, options, invitation.id)]
+        created = commits.happened("invitation.created", "", now, options, invitation.id)
+        return [created, commits.invitation_mail(invitation, now, options)]
 
     async def open(self, token: Secret) -> Invitation:
         """Return the invitation of a token, whatever its state. Raises ``InvitationUnknown`` or a ``StoreError``."""
@@ -239,7 +240,8 @@ class InvitationBook:
         accepted = inviting.accepted(invitation, owner.id, now, options)
         told = commits.happened("invitation.accepted", owner.id, now, options, invitation.id)
         proved = await self._proving(invitation, owner)
-        put = await patience.put([Replace(accepted), Replace(granted), told, *proved])
+        updated = commits.updated(owner.id, self._engine.ids.uuid(), now, options)
+        put = await patience.put([Replace(accepted), Replace(granted), told, updated, *proved])
         if not put.done:
             return None
         self._note("invitation.accepted", accepted)
@@ -286,11 +288,12 @@ class InvitationBook:
                     now = self._engine.clock.now()
                     over = now + (invitation.expires_at - invitation.created_at)
                     again = invitation.but(sending=invitation.sending + 1, expires_at=over, due_at=over)
-                    again = again.but(token_hash=_hash(self._token(again)))
-                    put = await patience.put([Replace(again)])
+                    again = again.but(token_hash=_hash(self.token_of(again)))
+                    mail = commits.invitation_mail(again, now, self._engine.options)
+                    put = await patience.put([Replace(again), mail])
                     if put.done:
                         self._note("invitation.sent_again", again)
-                        return MadeInvitation(again.but(version=put.token), self._token(again))
+                        return MadeInvitation(again.but(version=put.token), self.token_of(again))
                 await patience.pause()
 
     async def get(self, invitation_id: str) -> Invitation:
@@ -305,7 +308,8 @@ class InvitationBook:
         page = await self._engine.store.page(Invitation, cursor, limit)
         return [one for one in page.records if isinstance(one, Invitation)], page.cursor
 
-    def _token(self, invitation: Invitation) -> Secret:
+    def token_of(self, invitation: Invitation) -> Secret:
+        """Return the token of an invitation as it stands: tokens of sendings before are dead."""
         made = hmac.digest(self._key, f"{invitation.id}/{invitation.sending}".encode(), hashlib.sha256)
         return Secret(f"{invitation.id}.{base64.urlsafe_b64encode(made).decode().rstrip('=')}")
 

@@ -48,10 +48,10 @@ class Purpose(StrEnum):
     """Seals of refresh tokens."""
     PROOF = "proof"
     """Proofs that an identity at a provider is ours, where the provider lets nobody choose ids."""
-    LIMITS = "limits"
-    """What stands for addresses and accounts where attempts are counted."""
     INVITATION = "invitation"
     """Tokens of invitations."""
+    LIMITS = "limits"
+    """What stands for addresses and accounts where attempts are counted."""
 
 
 class KeyOptions(msgspec.Struct, frozen=True, kw_only=True):

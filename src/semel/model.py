@@ -8,6 +8,7 @@ from which upkeep has something to do with the record, ``None`` for never.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from datetime import datetime
 from operator import attrgetter
@@ -319,9 +320,9 @@ class OutboxEvent(Record, frozen=True, kw_only=True):
     KEY: ClassVar[tuple[str, ...]] = ("id",)
 
     id: str
-    """The delivery id, stable over retries. Of what happens once in an account's life: the account's id, the event's
-    kind, and what made the account when, so that each exists once, also where a deleted account's id was chosen for
-    another. Of everything else, drawn."""
+    """Of what happens once in an account's life: the account's id, the event's kind, and what made the account when, so
+    that each exists once, also where a deleted account's id was chosen for another. Of what happens once to something
+    else, that one's id and the kind. Of everything else, drawn."""
     kind: str
     """Such as ``account.created``; of a mail ``mail.`` and which."""
     account_id: str
@@ -331,11 +332,23 @@ class OutboxEvent(Record, frozen=True, kw_only=True):
     """The id of what else it is about: a link, an invitation. Never a value of a person's."""
     state: EventState = EventState.DELIVERED
     attempts: int = 0
-    """How often a delivery began; with the id it names one attempt."""
+    """How often a delivery began, since it was made or replayed."""
     delivered: tuple[str, ...] = ()
     """The endpoints that have taken it."""
+    refused: tuple[str, ...] = ()
+    """The endpoints that refuse it for good."""
     failure: str | None = None
-    """The code of why the last attempt failed."""
+    """Why the last attempt failed, in a few words: an endpoint's name and what it answered, nothing of a person's."""
+
+    @property
+    def is_mail(self) -> bool:
+        """Whether it is a mail to be sent; everything else tells the application of something."""
+        return self.kind.startswith("mail.")
+
+    @property
+    def delivery_id(self) -> str:
+        """What receivers know it by, the same at every attempt: letters and digits, and nothing can be read from it."""
+        return f"evt_{hashlib.sha256(self.id.encode()).hexdigest()[:32]}"
 
 
 class Link(Record, frozen=True, kw_only=True):

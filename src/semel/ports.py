@@ -16,13 +16,14 @@ import msgspec
 from typing_extensions import override
 
 from semel.mail import Mail
-from semel.model import Account, Identity, Key, Record, Secret
+from semel.model import Account, Identity, Key, OutboxEvent, Record, Secret
 
 __all__ = [
     "Absent",
     "Also",
     "ApplicationCallback",
     "Clock",
+    "Courier",
     "Delete",
     "Done",
     "EmbeddedProvider",
@@ -136,10 +137,7 @@ class Store(Protocol):
         ...
 
     async def due(self, kind: type[R], before: datetime, limit: int) -> list[R]:
-        """Return up to ``limit`` records with ``due_at <= before``.
-
-        A hint: it may lag and repeat; confirm by ``get``.
-        """
+        """Return up to ``limit`` records with ``due_at <= before``: a hint, late and repeated at times; ask ``get``."""
         ...
 
     async def page(self, kind: type[R], cursor: str | None, limit: int) -> Page:
@@ -188,10 +186,7 @@ class Rejected(msgspec.Struct, frozen=True):
 
 
 class Unknown(msgspec.Struct, frozen=True):
-    """No answer, or one that says nothing: it happened, or not, or will.
-
-    ``retry_after`` in seconds, if the provider said.
-    """
+    """No answer, or one that says nothing: it happened, or not, or will; ``retry_after`` in seconds, if said."""
 
     why: str
     retry_after: float | None = None
@@ -368,7 +363,7 @@ class EmbeddedProvider(Protocol):
         ...
 
 
-# ── Mail ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── The outbox, and mail ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class Sent(msgspec.Struct, frozen=True):
@@ -376,7 +371,7 @@ class Sent(msgspec.Struct, frozen=True):
 
 
 class Refused(msgspec.Struct, frozen=True):
-    """The recipient or the mail is refused for good: ``code`` as in SMTP (RFC 5321), and nobody's address."""
+    """Refused for good: by a code of SMTP (RFC 5321) a mail or its recipient, by one of HTTP (RFC 9110) an event."""
 
     code: int
 
@@ -393,6 +388,20 @@ class Mailer(Protocol):
 
     async def close(self) -> None:
         """Give up connections. May be called twice."""
+        ...
+
+
+class Courier(Protocol):
+    """The way that events go. Each answer comes within ``timeout`` seconds and is a value, never a raise."""
+
+    timeout: float
+
+    def endpoints(self, event: OutboxEvent) -> tuple[str, ...]:
+        """Return the names of those who are to have it; none where its kind is not this courier's."""
+        ...
+
+    async def deliver(self, event: OutboxEvent, endpoint: str, attempt: str) -> Sent | Refused | Unknown:
+        """Hand the event over, in an attempt of this name. After ``Unknown`` it has gone, or not: send it again."""
         ...
 
 

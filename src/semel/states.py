@@ -100,7 +100,8 @@ class EventState(StrEnum):
 
     WAITING = "waiting"
     """In by the commit that it tells of, or by a replay. Its next attempt is due at ``due_at``; a worker that takes it
-    moves that ahead first, so that nobody else does. Out by the last endpoint that takes it, or by the last attempt."""
+    moves that ahead first, so that nobody else does. Out by the last endpoint that takes it, or by the last attempt;
+    what a crash leaves is due again once the worker's lease is over."""
 
     DELIVERED = "delivered"
     """In by the last endpoint that takes it, or at once where there is none. Out by retention."""

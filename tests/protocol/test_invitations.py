@@ -29,6 +29,8 @@ from semel.upkeep import Duty, Upkeep
 from tests.protocol.worlds import KEY, OTHER_KEY, OTHER_PASSWORD, PASSWORD, Killed, Server, World
 
 EVERYWHERE = pytest.mark.parametrize("variant", [None, Variant.OWN])
+TOLD = {"invitation.created": 1, "mail.invitation": 1}
+"""What making an invitation puts into the outbox."""
 INVITE = Invite(email="Ada@example.org", role="Editor", invited_by="the administrator")
 
 
@@ -59,7 +61,7 @@ async def test_accepting_makes_the_account_with_the_role_and_the_proof(variant: 
     ended = world.one(Invitation)
     assert (ended.state, ended.account_id, ended.ended_at) == (InvitationState.ACCEPTED, account.id, world.clock.now())
     kinds = Counter(event.kind for event in world.records(OutboxEvent))
-    assert kinds == {"invitation.created": 1, "invitation.accepted": 1, "account.created": 1}
+    assert kinds == {**TOLD, "invitation.accepted": 1, "account.created": 1}
 
 
 @EVERYWHERE

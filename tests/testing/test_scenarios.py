@@ -17,7 +17,11 @@ TWICE = [
     "own/foreign/key+upkeep",
     "own/dead/upkeep+same",
     "own/removal-due/upkeep+sign-in-0",
-    *(name for name in SCENARIOS if name.startswith("embedded/") and not name.endswith(("-tabs", "-in-one"))),
+    *(
+        name
+        for name in SCENARIOS
+        if name.startswith(("embedded/", "outbox/")) and not name.endswith(("-tabs", "-in-one"))
+    ),
 ]
 """Explored at two faults even in the normal run."""
 BOUND = 3_000_000

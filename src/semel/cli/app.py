@@ -16,6 +16,7 @@ from semel.cli.gotrue import gotrue
 from semel.cli.invitations import invite
 from semel.cli.keys import key
 from semel.cli.mail import mail
+from semel.cli.outbox import outbox
 from semel.cli.output import print_lines
 from semel.cli.serve import serve
 from semel.cli.users import add_commands
@@ -61,6 +62,7 @@ app.add_typer(invite, name="invite")
 app.add_typer(key, name="key")
 app.add_typer(records.registration, name="registration")
 app.add_typer(records.removal, name="removal")
+app.add_typer(outbox, name="outbox")
 app.add_typer(mail, name="mail")
 app.add_typer(gotrue, name="gotrue")
 

@@ -23,6 +23,7 @@ _LEVELS: Final = {
     "upkeep.failed": logging.WARNING,
     "mail.refused": logging.WARNING,
     "mail.unknown": logging.WARNING,
+    "delivery.dead": logging.WARNING,
     "session.refreshed": logging.DEBUG,
     "session.refused": logging.DEBUG,
     "upkeep.passed": logging.DEBUG,
@@ -41,6 +42,8 @@ class ObservedEvents:
             "registration.conflict": (Cells(metrics.conflicts), ("door", "fields")),
             "registration.waited": (Cells(metrics.waits), ("door",)),
             "registration.rescued": (Cells(metrics.rescues), ("outcome",)),
+            "delivery.tried": (Cells(metrics.deliveries), ("endpoint", "outcome")),
+            "delivery.dead": (Cells(metrics.dead), ("kind",)),
             "limits.refused": (Cells(metrics.rate_limited), ("limit",)),
         }
         """The events with a counter of their own, and the fields that are its labels."""

@@ -32,9 +32,10 @@ from semel.model import (
 from semel.ports import Delete, Found, Insert, Replace, Write
 from semel.protocol import inviting
 from semel.protocol.options import Options
-from semel.states import DOORS_THAT_CONVERGE, Door, IdentityState, RegistrationState
+from semel.states import DOORS_THAT_CONVERGE, Door, EventState, IdentityState, RegistrationState
 
 __all__ = [
+    "INVITATION_MAIL",
     "NOTHING",
     "Ask",
     "Held",
@@ -51,6 +52,7 @@ __all__ = [
     "fulfilled",
     "happened",
     "held_by",
+    "invitation_mail",
     "is_planted",
     "leased",
     "left_alone",
@@ -59,6 +61,7 @@ __all__ = [
     "planted",
     "refused_after_doubt",
     "sent_nothing",
+    "updated",
     "whole",
     "wished",
 ]
@@ -148,6 +151,9 @@ class Takes(msgspec.Struct, frozen=True):
         read = (self.invitation, *((ousted.account, ousted.identity, ousted.registration) if ousted else ()))
         return tuple(str(one.version) for one in read if one is not None)
 
+
+INVITATION_MAIL: Final = "mail.invitation"
+"""The kind of event that is the mail with an invitation's token."""
 
 NOTHING: Final = Takes()
 """All that a registration wants is free."""
@@ -268,16 +274,34 @@ def life(account: Account) -> str:
 
 def event(kind: str, account: Account, now: datetime, options: Options) -> Insert:
     """Return the outbox's record of what happens once in an account's life: its id makes a second one impossible."""
-    kept = now + timedelta(seconds=options.events_kept)
     name = f"{account.id}/{kind}/{life(account)}"
-    return Insert(OutboxEvent(id=name, kind=kind, account_id=account.id, created_at=now, due_at=kept))
+    return _told(OutboxEvent(id=name, kind=kind, account_id=account.id, created_at=now), options)
 
 
 def happened(kind: str, account_id: str, now: datetime, options: Options, subject: str) -> Insert:
     """Return the outbox's record of what happens once to a subject that is no account."""
-    kept = now + timedelta(seconds=options.events_kept)
     name = f"{subject}/{kind}"
-    return Insert(OutboxEvent(id=name, kind=kind, account_id=account_id, created_at=now, due_at=kept, subject=subject))
+    return _told(OutboxEvent(id=name, kind=kind, account_id=account_id, created_at=now, subject=subject), options)
+
+
+def updated(account_id: str, event_id: str, now: datetime, options: Options) -> Insert:
+    """Return the outbox's record of a change of an account, under an id that was drawn: it has several in its life."""
+    return _told(OutboxEvent(id=event_id, kind="account.updated", account_id=account_id, created_at=now), options)
+
+
+def invitation_mail(invitation: Invitation, now: datetime, options: Options) -> Insert:
+    """Return the outbox's record of the mail with an invitation's token: one for each sending of it."""
+    name = f"{invitation.id}/{INVITATION_MAIL}/{invitation.sending}"
+    return _told(
+        OutboxEvent(id=name, kind=INVITATION_MAIL, account_id="", created_at=now, subject=invitation.id), options
+    )
+
+
+def _told(event: OutboxEvent, options: Options) -> Insert:
+    """Return the event as its commit writes it: to be delivered at once, or only to be kept, if nobody listens."""
+    if options.endpoints or event.is_mail:
+        return Insert(event.but(state=EventState.WAITING, due_at=event.created_at))
+    return Insert(event.but(due_at=event.created_at + timedelta(seconds=options.events_kept)))
 
 
 def birth(account: Account, options: Options) -> list[Write]:

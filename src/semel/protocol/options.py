@@ -41,6 +41,12 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     invitations_kept: float = 30 * _DAY
     """How long an invitation that has ended is kept: no longer than the registration that accepted it, by which its
     account's end finds it."""
+    endpoints: bool = False
+    """Whether somebody listens to the events of accounts and invitations; all servers of a store must say the same.
+    Without it they are kept, and delivered to nobody. Mails are always to be sent."""
+    delivery_waits: tuple[float, ...] = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
+    """The waits after the first attempt to deliver an event, the second, …; after one attempt more it is dead. By
+    default those that Standard Webhooks recommends: ten attempts in some three days."""
     rounds: int = 6
     """How often a request looks again at what others changed before it answers that the outcome is unknown."""
 
@@ -64,6 +70,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             (self.longest_request * 10 <= self.completed_kept, "completed_kept must be ten times the longest request"),
             (self.longest_request * 10 <= self.failed_kept, "failed_kept must be ten times the longest request"),
             (self.events_kept > 0, "events_kept must be above 0"),
+            (
+                bool(self.delivery_waits) and min(self.delivery_waits) > 0,
+                "delivery_waits must be at least one, each above 0",
+            ),
             (
                 0 < self.invitations_kept <= self.completed_kept,
                 "invitations_kept must be above 0 and at most completed_kept",

@@ -7,7 +7,15 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Final
 
-__all__ = ["MAILER_OPERATIONS", "PROVIDER_OPERATIONS", "STORE_OPERATIONS", "Fault", "FaultPlan", "Faults"]
+__all__ = [
+    "COURIER_OPERATIONS",
+    "MAILER_OPERATIONS",
+    "PROVIDER_OPERATIONS",
+    "STORE_OPERATIONS",
+    "Fault",
+    "FaultPlan",
+    "Faults",
+]
 
 STORE_OPERATIONS: Final = ("get", "get_many", "commit", "due", "page", "ping", "tidy")
 PROVIDER_OPERATIONS: Final = (
@@ -23,6 +31,7 @@ PROVIDER_OPERATIONS: Final = (
     "sign_out",
 )
 MAILER_OPERATIONS: Final = ("send",)
+COURIER_OPERATIONS: Final = ("deliver",)
 
 
 class Fault(Enum):

@@ -28,7 +28,7 @@ from semel.model import (
 )
 from semel.ports import Found, Store
 from semel.protocol.commits import life
-from semel.states import IdentityState, InvitationState, RegistrationState, allowed
+from semel.states import EventState, IdentityState, InvitationState, RegistrationState, allowed
 from semel.stores.memory import Table
 
 __all__ = ["Snapshot", "Told", "at_rest", "on_commit", "on_delete", "records_of"]
@@ -36,7 +36,7 @@ __all__ = ["Snapshot", "Told", "at_rest", "on_commit", "on_delete", "records_of"
 R = TypeVar("R", bound=Record)
 
 _PAGE = 500
-_STATEFUL = Registration | Identity | Invitation
+_STATEFUL = Registration | Identity | Invitation | OutboxEvent
 _OPEN = frozenset({None, "outcome_unknown", "registration_in_flight", "idempotency_key_reused"})
 """Codes that do not say that there is no account: the caller is to come back, or another one's password made it."""
 
@@ -196,6 +196,8 @@ def _events(snapshot: Snapshot) -> Iterator[str]:
     accounts = {(one.id, life(one)) for one in snapshot.all(Account)}
     created = {(one, which) for one, which, kind in events if kind == "account.created"}
     deleted = {(one, which) for one, which, kind in events if kind == "account.deleted"}
+    waiting = [event.id for event in snapshot.all(OutboxEvent) if event.state is EventState.WAITING]
+    yield from (f"P: an event waits for ever: {event}" for event in waiting)
     for (one, _, kind), times in events.items():
         if times > 1:
             yield f"E: {kind} was told {times} times of {one}"

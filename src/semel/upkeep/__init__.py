@@ -48,12 +48,18 @@ BUILT_IN: Final = (
 
 
 class Upkeep:
-    """Runs duties over what is due, up to ``width`` records at a time."""
+    """Runs duties over what is due, up to ``width`` records at a time.
 
-    def __init__(self, engine: Engine, duties: tuple[Duty, ...] = BUILT_IN, width: int = 8) -> None:
+    ``tidies``: whether it tidies the store, if that has to be; where several run beside each other, one is enough.
+    """
+
+    def __init__(
+        self, engine: Engine, duties: tuple[Duty, ...] = BUILT_IN, width: int = 8, *, tidies: bool = True
+    ) -> None:
         self._engine = engine
         self._duties = duties
         self._width = width
+        self._tidies = tidies
 
     async def once(self) -> dict[str, int]:
         """Make one pass over all that is due now; return how much each duty did. Raises ``StoreUnavailable``.
@@ -62,7 +68,7 @@ class Upkeep:
         is due is noted, and left to the next pass.
         """
         done = {duty.name: 0 for duty in self._duties}
-        if isinstance(self._engine.store, Tidies):
+        if self._tidies and isinstance(self._engine.store, Tidies):
             done["tidy"] = await self._tidied(self._engine.store)
         for kind in dict.fromkeys(duty.kind for duty in self._duties):
             try:

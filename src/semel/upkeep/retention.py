@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import cast
 
-from semel.model import Record, Registration
+from semel.model import OutboxEvent, Record, Registration
 from semel.ports import Delete
 from semel.protocol.engine import Engine
-from semel.states import RegistrationState
+from semel.states import EventState, RegistrationState
 
 __all__ = ["forget_event", "forget_registration"]
 
@@ -21,5 +21,7 @@ async def forget_registration(engine: Engine, record: Record) -> bool:
 
 
 async def forget_event(engine: Engine, record: Record) -> bool:
-    """Forget an event of the outbox."""
+    """Forget an event of the outbox that is delivered or dead."""
+    if cast("OutboxEvent", record).state is EventState.WAITING:
+        return False
     return (await engine.put([Delete(record)])).done

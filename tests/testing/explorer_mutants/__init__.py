@@ -1,7 +1,7 @@
 """Programs that are the shipped one but for one rule. The explorer must find the harm that each does."""
 
 from tests.testing import commit_mutants as stores
-from tests.testing.explorer_mutants import engines, steps
+from tests.testing.explorer_mutants import engines, outbox, steps
 from tests.testing.explorer_mutants.surgery import Mutant, scenario_named
 
 __all__ = ["MERELY_OTHERWISE", "MUTANTS", "Mutant", "scenario_named"]
@@ -14,6 +14,8 @@ _LOOK = ("semel.upkeep.removal._look",)
 _LEASE = ("semel.registrar.take_lease", "semel.protocol.ending.take_lease")
 _OUTSIDE = ("semel.registrar.Outside",)
 _REPLAY = ("semel.registrar.same_answer",)
+_OUTBOX = "semel.testing.scenarios.outbox"
+_TWO_DELIVER = "outbox/waiting/delivers+delivers-2"
 _WORK = ("semel.registrar._Work",)
 
 MUTANTS = (
@@ -83,6 +85,10 @@ MUTANTS = (
     Mutant(
         steps.HealsByALook, "own/fresh/key+sign-in+upkeep", 0, "WT", ("semel.testing.scenarios.parties.SignInDoor",)
     ),
+    Mutant(outbox.SendsWithoutALease, _TWO_DELIVER, 0, "E", (f"{_OUTBOX}.DeliveryDuty",)),
+    Mutant(outbox.takes_silence_for_taken, _TWO_DELIVER, 1, "E", ("semel.upkeep.delivery._made",)),
+    Mutant(outbox.tries_for_ever, "outbox/down/delivers", 0, "P", ("semel.upkeep.delivery.dead",)),
+    Mutant(outbox.forgets_what_waits, _TWO_DELIVER, 0, "T", (f"{_OUTBOX}.forget_event",)),
 )
 """Each breaks a rule of safety."""
 

@@ -15,7 +15,7 @@ Two schedules that give each party the same answers, and leave the same world an
 state, looked at once: a party is a deterministic program, so it cannot tell them apart.
 """
 
-from semel.testing.explorer.doubles import ProviderService, StoreService
+from semel.testing.explorer.doubles import CourierService, ProviderService, StoreService
 from semel.testing.explorer.entities import EntitiesService
 from semel.testing.explorer.pool import Job, explore_all, scenarios_of
 from semel.testing.explorer.report import Report, explore, replay
@@ -29,6 +29,7 @@ __all__ = [
     "Answer",
     "Call",
     "Change",
+    "CourierService",
     "Ending",
     "EntitiesService",
     "How",

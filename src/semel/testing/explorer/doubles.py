@@ -13,10 +13,11 @@ from semel.errors import CommitUnknown, StoreUnavailable, WriteRefused
 from semel.model import Identifier, Key, Record
 from semel.ports import NewIdentity, Unknown, Verified
 from semel.stores.memory import MemoryStore, Table
+from semel.testing.couriers import RecordingCourier
 from semel.testing.explorer.services import Answer, Service
 from semel.testing.fake_provider import FakeProvider, State, Variant
 
-__all__ = ["ProviderService", "StoreService"]
+__all__ = ["CourierService", "ProviderService", "StoreService"]
 
 
 class StoreService(Service):
@@ -85,6 +86,28 @@ class ProviderService(Service):
     def hear(self, answer: Answer) -> str:
         if isinstance(answer.value, Enum):
             return str(answer.value.value)
+        return type(answer.value).__name__.lower() if answer.error is None else super().hear(answer)
+
+
+class CourierService(Service):
+    """Endpoints of the outbox (``ports.Courier``): a ``RecordingCourier``, or another kind of it."""
+
+    effects: ClassVar[frozenset[str]] = frozenset({"deliver"})
+
+    def __init__(self, names: tuple[str, ...], kind: Callable[[tuple[str, ...]], RecordingCourier]) -> None:
+        super().__init__(lambda _: kind(names), ())
+
+    @override
+    def lost(self, verb: str) -> Answer | None:
+        return Answer(Unknown("no answer"))
+
+    @override
+    def tell(self, verb: str, args: tuple[Any, ...]) -> str:
+        event, endpoint, attempt = args
+        return f"delivers {event.kind} to {endpoint} ({attempt})"
+
+    @override
+    def hear(self, answer: Answer) -> str:
         return type(answer.value).__name__.lower() if answer.error is None else super().hear(answer)
 
 

@@ -20,6 +20,7 @@ from semel.testing.fake_provider import FakeProvider, Variant
 from semel.testing.scenarios import seeds
 from semel.testing.scenarios.doubles import RefusingStore, RejectingProvider
 from semel.testing.scenarios.judge import EngineJudge
+from semel.testing.scenarios.outbox import outbox_scenarios
 from semel.testing.scenarios.parties import (
     EXPIRY,
     Setting,
@@ -287,6 +288,7 @@ def built_in(setting: Setting | None = None) -> Iterator[Scenario]:
     for world, meetings in (*_EMBEDDED, *_INVITED):
         yield from (scenario(embedded, world, names) for names in meetings)
     yield from (scenario(slow, "fresh", names) for names in _SLOW)
+    yield from outbox_scenarios(embedded)
 
 
 def scenario(setting: Setting, world: str, names: str, variant: Variant = Variant.OWN) -> Scenario:

@@ -63,9 +63,10 @@ def _events() -> None:
     for column in (
         text("subject", "The id of the link or the invitation that it is about.", nullable=True),
         text("state", "waiting, delivered or dead.", default="delivered"),
-        integer("attempts", "How often a delivery began.", default="0"),
+        integer("attempts", "How often a delivery began, since it was made or replayed.", default="0"),
         json("delivered", "The endpoints that have taken it: a JSON array of strings.", default="[]"),
-        text("failure", "The code of why the last attempt failed.", nullable=True),
+        json("refused", "The endpoints that refuse it for good: a JSON array of strings.", default="[]"),
+        text("failure", "Why the last attempt failed, in a few words.", nullable=True),
     ):
         add_column("events", column)
 

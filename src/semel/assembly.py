@@ -14,17 +14,20 @@ from semel.authorising import Gate
 from semel.config import Settings
 from semel.config_names import KEYCLOAK_OPTIONS, SUPABASE_OPTIONS, named, scheme, variable
 from semel.couriers.mails import MailCourier, MailWriter
+from semel.credentials import Passwords
 from semel.errors import ConfigurationInvalid
 from semel.invitations import InvitationBook, expire_invitation
 from semel.keys import Keys, Purpose
+from semel.links import LinkBook, expire_link
 from semel.mailers.mailbox import LocalMailbox
 from semel.mailers.options import MAIL_OPTIONS
-from semel.model import Invitation, OutboxEvent, SessionFamily
+from semel.model import Account, Invitation, Link, OutboxEvent, SessionFamily
 from semel.observe import Metrics, ObservedMailer, observed_provider, observed_store
 from semel.ports import Also, Clock, Courier, EmbeddedProvider, Events, Ids, Mailer, RemoteProvider, Sessions, Store
-from semel.protocol.commits import INVITATION_MAIL
 from semel.protocol.engine import Engine
+from semel.protocol.telling import INVITATION_MAIL
 from semel.providers.embedded import EmbeddedPasswords
+from semel.proving import Proofs
 from semel.registrar import Registrar
 from semel.remote_sessions import RemoteSessions
 from semel.sessions import SessionKeeper
@@ -35,6 +38,7 @@ from semel.system import Argon2Hasher
 from semel.upkeep import BUILT_IN, Duty, Upkeep
 from semel.upkeep.delivery import DeliveryDuty
 from semel.upkeep.sessions import expire
+from semel.upkeep.unproved import expire_unproved
 
 if TYPE_CHECKING:
     from semel.mails import Templates
@@ -59,7 +63,7 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
     also: Also | None = None
 
 
-class Parts(msgspec.Struct, frozen=True):
+class Parts(msgspec.Struct, frozen=True, kw_only=True):
     """What one open Semel works with."""
 
     engine: Engine
@@ -68,6 +72,9 @@ class Parts(msgspec.Struct, frozen=True):
     sessions: SessionKeeper | RemoteSessions | None
     """``None`` at a remote provider that signs nobody in."""
     invitations: InvitationBook
+    links: LinkBook
+    proofs: Proofs
+    passwords: Passwords
     upkeep: Upkeep
     deliveries: Upkeep
     """What delivers the outbox, beside all else: who waits for a slow endpoint holds nothing else up."""
@@ -105,21 +112,34 @@ async def assembled(settings: Settings, given: Given) -> AsyncIterator[Parts]:
             ids=given.ids,
             events=given.events,
             fingerprint_key=keys.secret(Purpose.FINGERPRINT),
-            options=settings.options(),
+            options=msgspec.structs.replace(settings.options(), proving=settings.proving(keys.secret(Purpose.LINK))),
         )
         registrar = Registrar(engine, settings.policy())
         closing.push_async_callback(registrar.drain, settings.shutdown_seconds)
         sessions = _sessions(settings, engine, keys)
         key = keys.secret(Purpose.INVITATION)
         invitations = InvitationBook(engine, key, allow_special_use=settings.allow_special_use_emails)
+        links = _links(settings, engine)
         couriers = _couriers(settings, given, closing)
         if templates is not None:
-            couriers.append(MailCourier(mailer, _writers(settings, engine, invitations, templates)))
+            couriers.append(MailCourier(mailer, _writers(settings, engine, (invitations, links), templates)))
         upkeep, deliveries = _upkeep(engine, couriers)
         api_keys = ApiKeyBook(engine)
-        gate = Gate(sessions, api_keys, settings.admin_roles)
         yield Parts(
-            engine, keys, registrar, sessions, invitations, upkeep, deliveries, api_keys, gate, mailer, templates
+            engine=engine,
+            keys=keys,
+            registrar=registrar,
+            sessions=sessions,
+            invitations=invitations,
+            links=links,
+            proofs=Proofs(engine, links),
+            passwords=Passwords(engine),
+            upkeep=upkeep,
+            deliveries=deliveries,
+            api_keys=api_keys,
+            gate=Gate(sessions, api_keys, settings.admin_roles),
+            mailer=mailer,
+            templates=templates,
         )
 
 
@@ -234,6 +254,8 @@ def _upkeep(engine: Engine, couriers: Sequence[Courier]) -> tuple[Upkeep, Upkeep
         *BUILT_IN,
         Duty("expire_session", SessionFamily, expire),
         Duty("expire_invitation", Invitation, expire_invitation),
+        Duty("expire_link", Link, expire_link),
+        Duty("expire_unproved", Account, expire_unproved),
         Duty("deliver", OutboxEvent, DeliveryDuty(couriers)),
     )
     outbox = tuple(one for one in duties if one.kind is OutboxEvent)
@@ -256,13 +278,25 @@ def _couriers(settings: Settings, given: Given, closing: AsyncExitStack) -> list
     return [webhooks]
 
 
+def _links(settings: Settings, engine: Engine) -> LinkBook:
+    if engine.options.proving is None:
+        raise ConfigurationInvalid("nothing here makes links")
+    return LinkBook(engine, engine.options.proving, allow_special_use=settings.allow_special_use_emails)
+
+
 def _writers(
-    settings: Settings, engine: Engine, invitations: InvitationBook, templates: Templates
+    settings: Settings, engine: Engine, books: tuple[InvitationBook, LinkBook], templates: Templates
 ) -> dict[str, MailWriter]:
     """Return who writes the mails of the outbox, by the kind of event."""
     from semel.invitation_mails import InvitationMails  # noqa: PLC0415 - the template engine may not be installed
+    from semel.link_mails import KINDS, LinkMails  # noqa: PLC0415 - likewise
 
-    return {INVITATION_MAIL: InvitationMails(engine, invitations, templates, settings.links_lead_to())}
+    (invitations, links), leads_to = books, settings.links_lead_to()
+    of_links = LinkMails(engine, links, templates, leads_to)
+    return {
+        INVITATION_MAIL: InvitationMails(engine, invitations, templates, leads_to),
+        **dict.fromkeys(KINDS, of_links),
+    }
 
 
 def _mailer(settings: Settings, given: Given, closing: AsyncExitStack) -> Mailer:
@@ -274,7 +308,7 @@ def _mailer(settings: Settings, given: Given, closing: AsyncExitStack) -> Mailer
 
 
 def _templates(settings: Settings) -> Templates | None:
-    wanted = settings.mail_templates is not None
+    wanted = settings.mail_templates is not None or settings.email_verification
     return open_templates(settings) if wanted or find_spec("jinja2") is not None else None
 
 

@@ -40,6 +40,7 @@ from semel.config_names import (
     KEYCLOAK_OPTIONS,
     POSTGRES,
     PREFIX,
+    PROVING_OPTIONS,
     SCHEMES,
     SESSION_OPTIONS,
     SUPABASE_OPTIONS,
@@ -55,6 +56,7 @@ from semel.intents import Policy
 from semel.keys import KeyOptions
 from semel.mailers.options import MAIL_OPTIONS, MailOptions
 from semel.model import Secret
+from semel.protocol.linking import Proving
 from semel.protocol.options import Options
 from semel.providers.keycloak_options import KeycloakOptions
 from semel.providers.supabase_options import SupabaseOptions
@@ -205,6 +207,21 @@ class Settings(BaseSettings):
     """The role of a sign-up that asks for none."""
     admin_roles: AdministratorsRoles = ("Administrator",)
     """The roles that make an account an administrator, separated by commas. None of them may be among SEMEL_ROLES."""
+    email_verification: bool = False
+    """Whether who signs up opens a link in a mail before the first sign-in. Accounts of before, and those that an
+    administrator makes, are let in as they were."""
+    unproved_kept_days: Days = 7
+    """How long an account is kept whose email nobody proves, where that is required."""
+    verification_link_seconds: Annotated[float, Field(ge=60, le=YEARS * DAY, allow_inf_nan=False)] = 86_400
+    """How long a link is good that proves the email of a new account, or one that an account is to have."""
+    recovery_link_seconds: Annotated[float, Field(ge=60, le=YEARS * DAY, allow_inf_nan=False)] = 3600
+    """How long a link is good that leads to a new password."""
+    set_password_link_days: Days = 7
+    """How long a link is good with which somebody sets the first password of an account that an administrator made."""
+    enumeration: Literal["open", "masked", "strict"] = "open"
+    """What a sign-up tells of who has an account: open says that an email is taken; masked answers the same for new and
+    for taken emails, and tells the owner by mail; strict does so in the same time as well, so it hashes always. Both
+    need SEMEL_EMAIL_VERIFICATION and SEMEL_SMTP_URL. A taken username is told by all three."""
     attributes_max_bytes: Count = 16_384
     """The greatest size of an account's attributes, as JSON."""
     allow_special_use_emails: bool = False
@@ -342,6 +359,7 @@ class Settings(BaseSettings):
         if self.key_options().rotate_after <= self.session_options().access_lifetime + self.options().skew:
             rule = f"must exceed {variable('access_token_seconds')} and {variable('skew_seconds')}"
             raise ConfigurationInvalid(f"{variable('key_rotation_days')} {rule}")
+        self._check_proofs()
         if self.default_role not in self.roles:
             raise ConfigurationInvalid(f"{variable('default_role')} must be one of {variable('roles')}")
         if is_an_administrators(self.roles, self.admin_roles):
@@ -353,10 +371,24 @@ class Settings(BaseSettings):
             needs = f"PostgreSQL in {variable('database_url')}, and Supabase Auth in {variable('provider_url')}"
             raise ConfigurationInvalid(f"{variable('identity_table')} needs {needs}")
 
+    def _check_proofs(self) -> None:
+        self.proving(b"")
+        if self.enumeration != "open" and not (self.email_verification and self.smtp_url is not None):
+            needs = f"{variable('email_verification')}=true and {variable('smtp_url')}"
+            raise ConfigurationInvalid(f"{variable('enumeration')}={self.enumeration} needs {needs}")
+        if self.email_verification and self.gotrue_jwt_secret is not None:
+            rule = f"is not offered by Supabase's API: take {variable('gotrue_jwt_secret')} away"
+            raise ConfigurationInvalid(f"{variable('email_verification')} {rule}")
+
     def options(self) -> Options:
         """Return the durations of the protocol."""
         listened_to = bool(self.webhook_options().endpoints)
-        return msgspec.structs.replace(self._made(Options, ENGINE_OPTIONS), endpoints=listened_to)
+        strict = self.enumeration == "strict"
+        return msgspec.structs.replace(self._made(Options, ENGINE_OPTIONS), endpoints=listened_to, always_hash=strict)
+
+    def proving(self, key: bytes) -> Proving:
+        """Return how emails are proved, with the key that makes the tokens of links."""
+        return msgspec.structs.replace(self._made(Proving, PROVING_OPTIONS), key=key)
 
     def session_options(self) -> SessionOptions:
         """Return how long sessions live."""

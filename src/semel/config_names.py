@@ -16,6 +16,7 @@ __all__ = [
     "KEY_OPTIONS",
     "POSTGRES",
     "PREFIX",
+    "PROVING_OPTIONS",
     "SCHEMES",
     "SESSION_OPTIONS",
     "SUPABASE_OPTIONS",
@@ -64,6 +65,13 @@ ENGINE_OPTIONS: Final = {
     "completed_kept": "completed_kept_days",
     "failed_kept": "failed_kept_days",
     "events_kept": "events_kept_days",
+}
+PROVING_OPTIONS: Final = {
+    "required": "email_verification",
+    "unproved_kept": "unproved_kept_days",
+    "proof_lifetime": "verification_link_seconds",
+    "recovery_lifetime": "recovery_link_seconds",
+    "set_password_lifetime": "set_password_link_days",
 }
 ARGON2_OPTIONS: Final = {
     "memory_kib": "argon2_memory_kib",

@@ -63,9 +63,11 @@ __all__ = [
     "AlreadyInvited",
     "ApplicationRefused",
     "BodyTooLarge",
+    "ChangeInProgress",
     "CommitFailed",
     "CommitUnknown",
     "ConfigurationInvalid",
+    "EmailNotVerified",
     "EventNotDead",
     "FieldError",
     "Forbidden",
@@ -81,6 +83,9 @@ __all__ = [
     "InvitationRevoked",
     "InvitationUnknown",
     "InvitationUsed",
+    "LinkExpired",
+    "LinkUnknown",
+    "LinkUsed",
     "MalformedBody",
     "MalformedRequest",
     "MethodNotAllowed",
@@ -269,6 +274,14 @@ class AccountInactive(SemelError):
     title = "The account is not active"
 
 
+class EmailNotVerified(SemelError):
+    """The password is right, but nobody has proved the account's email yet: the link in the mail does."""
+
+    code = "email_not_verified"
+    status = 403
+    title = "Please verify your email before logging in"
+
+
 class Forbidden(SemelError):
     """The token is good, but its account has no administrator's role, or the API key has not the scope."""
 
@@ -331,6 +344,41 @@ class AlreadyInvited(SemelError):
     code = "already_invited"
     status = 409
     title = "This email has a pending invitation"
+
+
+class LinkUnknown(SemelError):
+    """No link has this token: it is misspelt, or its account has gone, or a newer mail has another."""
+
+    code = "link_unknown"
+    status = 404
+    title = "There is no such link"
+
+
+class LinkUsed(SemelError):
+    """The link was opened before, and did what it is for. Nothing was changed."""
+
+    code = "link_used"
+    status = 409
+    title = "The link has been used already"
+
+
+class LinkExpired(SemelError):
+    """The link's time is over, or the account has changed since in a way that ends its links. Nothing was changed."""
+
+    code = "link_expired"
+    status = 410
+    title = "The link is no longer good"
+
+
+class ChangeInProgress(SemelError):
+    """An earlier change of the account's password or email may still land at the identity provider.
+
+    Come back after ``retry_after`` seconds. Nothing was changed.
+    """
+
+    code = "change_in_progress"
+    status = 409
+    title = "Another change is under way"
 
 
 class EventNotDead(SemelError):

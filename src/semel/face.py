@@ -28,6 +28,7 @@ from semel.outbox import backlog, events_of, replay, replay_dead
 from semel.ports import Also, Clock, EmbeddedProvider, Ids, Mailer, RemoteProvider, Store, Tokens
 from semel.protocol.engine import Engine, Registered
 from semel.remote_sessions import RemoteSessions
+from semel.self_service import SelfService
 from semel.sessions import SessionKeeper
 from semel.states import Door, EventState, IdentityState
 from semel.system import SystemClock, SystemIds
@@ -75,7 +76,7 @@ class Readiness(msgspec.Struct, frozen=True):
         return not self.reasons
 
 
-class Semel(Administration):
+class Semel(Administration, SelfService):
     """Accounts, created once, whole, or not at all. Open it with ``async with``; one object for a process is enough.
 
     Settings come from the environment where none are given. ``also`` is the application's own row or callback in the
@@ -162,7 +163,8 @@ class Semel(Administration):
         """Open a session.
 
         Raises ``InvalidCredentials`` for an unknown email and a wrong password alike, ``AccountInactive``,
-        ``Overloaded``, ``OutcomeUnknown``, at a remote provider also ``ProviderUnavailable``, or a ``StoreError``.
+        ``EmailNotVerified``, ``Overloaded``, ``OutcomeUnknown``, at a remote provider also ``ProviderUnavailable``, or
+        a ``StoreError``.
         """
         check_texts({"email": email})
         return SignedInAccount(*await self._sessions.sign_in(email, as_secret("password", password)))

@@ -8,6 +8,7 @@ from typing import cast
 from semel import canonical
 from semel.errors import (
     AccountInactive,
+    EmailNotVerified,
     FieldError,
     InvalidCredentials,
     OutcomeUnknown,
@@ -38,9 +39,10 @@ class SignInDoor:
     async def sign_in(self, email: str, password: Secret) -> tuple[Account, Tokens]:
         """Return the account and the provider's tokens; makes the account where the identity has none.
 
-        Raises ``InvalidInput``, ``InvalidCredentials``, ``AccountInactive``, ``ProviderUnavailable``,
-        ``UserAlreadyExists`` where the email belongs to an account with another identity, ``ApplicationRefused`` where
-        the application takes no such account, ``RegistrationInFlight``, ``OutcomeUnknown`` or a ``StoreError``.
+        Raises ``InvalidInput``, ``InvalidCredentials``, ``AccountInactive``, ``EmailNotVerified``,
+        ``ProviderUnavailable``, ``UserAlreadyExists`` where the email belongs to an account with another identity,
+        ``ApplicationRefused`` where the application takes no such account, ``RegistrationInFlight``, ``OutcomeUnknown``
+        or a ``StoreError``.
         """
         engine = self._engine
         address = canonical.email(email, allow_special_use=self._allow_special_use).name.value
@@ -52,7 +54,11 @@ class SignInDoor:
         if isinstance(said, Unknown):
             raise ProviderUnavailable(retry_after=said.retry_after or engine.options.provider_timeout)
         for _ in range(engine.options.rounds):
-            account = await self._account(said.identity, deadline)
+            try:
+                account = await self._account(said.identity, deadline)
+            except (InvalidCredentials, AccountInactive, EmailNotVerified):
+                await self._sessions.sign_out(Secret(said.tokens.access_token))  # the provider has let somebody in
+                raise
             if account is not None:
                 return await self._seen(account), said.tokens
         raise OutcomeUnknown(retry_after=engine.options.wait)
@@ -72,9 +78,14 @@ class SignInDoor:
             raise InvalidCredentials
         if account is None:
             return None
-        if not cast("Account", account).lets_in(self._engine.clock.now()):
+        return self._let_in(cast("Account", account))
+
+    def _let_in(self, account: Account) -> Account:
+        if not account.lets_in(self._engine.clock.now()):
             raise AccountInactive
-        return cast("Account", account)
+        if self._engine.awaits_proof(account):
+            raise EmailNotVerified
+        return account
 
     async def _heal(self, identity: Found, deadline: datetime) -> Account | None:
         """Make the account by the same commit as any door: the identity's record is what a removal cannot get past."""
@@ -96,7 +107,7 @@ class SignInDoor:
         put = await engine.put(writes)
         if put.done:
             engine.events.emit("account.healed", {"account": account.id})
-            return account.but(version=put.token)
+            return self._let_in(account.but(version=put.token))
         if put.outcome is Outcome.REFUSED:
             await self._past_owner(address, identity, deadline)
         return None
@@ -119,7 +130,5 @@ class SignInDoor:
             found = await self._engine.store.get(Account, account.key)
             if found is None:
                 raise InvalidCredentials
-            if not found.lets_in(self._engine.clock.now()):
-                raise AccountInactive
-            account = found
+            account = self._let_in(found)
         raise OutcomeUnknown(retry_after=self._engine.options.wait)

@@ -23,7 +23,7 @@ from semel.errors import (
 from semel.model import Account, Identifier, Identity, Name, Secret, SessionFamily
 from semel.patience import Patience
 from semel.ports import Delete, Insert, Ref, Replace, Write
-from semel.protocol import commits
+from semel.protocol import commits, telling
 from semel.protocol.engine import Engine
 from semel.registrar import TAKEN
 from semel.sessions import Person, without_sessions
@@ -141,7 +141,7 @@ class _Update:
             return found
         now = self._engine.clock.now()
         account = account.but(updated_at=now)
-        told = commits.updated(account.id, self._engine.ids.uuid(), now, self._engine.options)
+        told = telling.updated(account.id, self._engine.ids.uuid(), now, self._engine.options)
         put = await patience.put([Replace(account), *writes, told])
         self._tokens.add(put.token)
         if not put.done:

@@ -17,7 +17,7 @@ from semel.protocol.commits import Ask
 from semel.protocol.engine import Engine
 from semel.states import DOORS_THAT_CONVERGE, Door
 
-__all__ = ["Intent", "Policy", "federated_intent", "federated_key", "prepare", "registration_id"]
+__all__ = ["ANYBODY", "Intent", "Policy", "federated_intent", "federated_key", "prepare", "registration_id"]
 
 T = TypeVar("T")
 
@@ -25,6 +25,9 @@ KEY_LENGTH = range(16, 256)
 """How long an idempotency key may be, in characters: anonymous callers share one scope, so theirs must be unguessable.
 """
 
+
+ANYBODY = "anonymous"
+"""The scope of the keys of callers whom nothing tells apart."""
 
 _FEDERATED = "federated"
 """The scope of keys made by ``federated_key``: no anonymous caller, who can make the same key, ever meets it."""
@@ -56,7 +59,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     roles: tuple[str, ...] = ()
     attributes: Mapping[str, Any] = {}
     idempotency_key: str | None = None
-    scope: str = "anonymous"
+    scope: str = ANYBODY
     """Who calls; keys of different scopes never meet."""
     proved: bool = False
     """Whether the caller has verified that the deciding identifier is the person's own."""
@@ -73,6 +76,8 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the account is switched off from its beginning."""
     strict: bool = False
     """Whether the same request again, without a key, is another intent and no double click."""
+    sets_password: bool = False
+    """Whether a mail leads the person to set the first password; for who is given none."""
     vetted: bool = False
     """Whether the caller has held the password against rules of its own, in place of ours."""
     invitation: str | None = None
@@ -177,7 +182,7 @@ def _payload(intent: Intent) -> bytes:
     not said is left out: a key may be used for years, and a field of a later release must not make it another payload.
     """
     fields = msgspec.structs.asdict(intent)
-    del fields["idempotency_key"], fields["vetted"]
+    del fields["idempotency_key"], fields["vetted"], fields["sets_password"]
     # That there is one, where it may be left out: what is left out cannot be verified when the key comes again.
     fields["password"] = intent.password is not None and intent.door in _TRUSTED
     if intent.credential is not None:  # no password that could be compared when the key comes again
@@ -227,6 +232,7 @@ def _profile(intent: Intent, policy: Policy, shown: dict[str, str], faults: _Fau
         roles=intent.roles or (role,),
         attributes=attributes,
         inactive=intent.inactive,
+        sets_password=intent.sets_password and intent.password is None and intent.credential is None,
     )
 
 

@@ -10,8 +10,8 @@ from semel.invitations import InvitationBook
 from semel.mail import Mail, MailKind
 from semel.mails import About, Templates
 from semel.model import Account, Invitation, OutboxEvent
-from semel.protocol.commits import invitation_mail
 from semel.protocol.engine import Engine
+from semel.protocol.telling import invitation_mail
 from semel.states import InvitationState
 
 __all__ = ["InvitationMails"]

@@ -6,10 +6,8 @@ is conditional on the version read, so any number of servers may make them at on
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import hmac
-import re
 import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -28,10 +26,11 @@ from semel.errors import (
     UserAlreadyExists,
 )
 from semel.intents import Intent
+from semel.mail_tokens import NOBODYS, hash_of, id_in, token_of
 from semel.model import Account, Identifier, Invitation, Invited, Name, Record, Secret
 from semel.patience import Patience
 from semel.ports import Delete, Insert, Ref, Replace, Write
-from semel.protocol import commits, inviting
+from semel.protocol import inviting, telling
 from semel.protocol.ending import past
 from semel.protocol.engine import Engine
 from semel.states import Door, InvitationState
@@ -43,9 +42,6 @@ _REGISTERED: Final = FieldError("email", "already_registered", "Email is already
 _OF_ANOTHER: Final = FieldError("token", "another_email", "The invitation is for another email: sign in with that one")
 _ROLE_LONGEST: Final = 64
 _NOTE_LONGEST: Final = 1000
-_NOBODY: Final = hashlib.sha256(b"nobody's token").hexdigest()
-_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_NONE: Final = str(uuid.UUID(int=0))
 _ENDED: Final = frozenset({InvitationState.ACCEPTED, InvitationState.EXPIRED, InvitationState.REVOKED})
 
 
@@ -86,17 +82,11 @@ def acceptance(invitation: Invitation, intent: Intent) -> Intent:
 
 def scope_of(token: Secret) -> str:
     """Return the scope of the idempotency keys with which an invitation's token is accepted. Anybody can make it."""
-    return _scope(_named(token))
+    return _scope(id_in(token))
 
 
 def _scope(invitation_id: str) -> str:
     return f"invitation/{invitation_id}"
-
-
-def _named(token: Secret) -> str:
-    """Return the id that a token names; of one that is misspelt an id that none has."""
-    name, _, _ = token.reveal().partition(".")
-    return name if _ID.fullmatch(name) else _NONE
 
 
 class InvitationBook:
@@ -164,7 +154,7 @@ class InvitationBook:
             expires_at=over,
             due_at=over,
         )
-        return fresh.but(token_hash=_hash(self.token_of(fresh)))
+        return fresh.but(token_hash=hash_of(self.token_of(fresh)))
 
     def _again(self, before: Invitation, fresh: Invitation) -> MadeInvitation:
         """Answer the same key again, for the same invitation."""
@@ -190,14 +180,14 @@ class InvitationBook:
 
     def _told(self, invitation: Invitation) -> list[Write]:
         now, options = self._engine.clock.now(), self._engine.options
-        created = commits.happened("invitation.created", "", now, options, invitation.id)
-        return [created, commits.invitation_mail(invitation, now, options)]
+        created = telling.happened("invitation.created", "", now, options, invitation.id)
+        return [created, telling.invitation_mail(invitation, now, options)]
 
     async def open(self, token: Secret) -> Invitation:
         """Return the invitation of a token, whatever its state. Raises ``InvitationUnknown`` or a ``StoreError``."""
-        found = await self._engine.store.get(Invitation, (_named(token),))
-        stands = found.token_hash if found is not None else _NOBODY
-        if not hmac.compare_digest(stands, _hash(token)) or found is None:
+        found = await self._engine.store.get(Invitation, (id_in(token),))
+        stands = found.token_hash if found is not None else NOBODYS
+        if not hmac.compare_digest(stands, hash_of(token)) or found is None:
             raise InvitationUnknown
         return found
 
@@ -238,9 +228,9 @@ class InvitationBook:
         given = (invitation.role,) if invitation.role is not None and invitation.role not in owner.roles else ()
         granted = owner.but(roles=owner.roles + given, email_verified_at=owner.email_verified_at or now, updated_at=now)
         accepted = inviting.accepted(invitation, owner.id, now, options)
-        told = commits.happened("invitation.accepted", owner.id, now, options, invitation.id)
+        told = telling.happened("invitation.accepted", owner.id, now, options, invitation.id)
         proved = await self._proving(invitation, owner)
-        updated = commits.updated(owner.id, self._engine.ids.uuid(), now, options)
+        updated = telling.updated(owner.id, self._engine.ids.uuid(), now, options)
         put = await patience.put([Replace(accepted), Replace(granted), told, updated, *proved])
         if not put.done:
             return None
@@ -288,8 +278,8 @@ class InvitationBook:
                     now = self._engine.clock.now()
                     over = now + (invitation.expires_at - invitation.created_at)
                     again = invitation.but(sending=invitation.sending + 1, expires_at=over, due_at=over)
-                    again = again.but(token_hash=_hash(self.token_of(again)))
-                    mail = commits.invitation_mail(again, now, self._engine.options)
+                    again = again.but(token_hash=hash_of(self.token_of(again)))
+                    mail = telling.invitation_mail(again, now, self._engine.options)
                     put = await patience.put([Replace(again), mail])
                     if put.done:
                         self._note("invitation.sent_again", again)
@@ -310,8 +300,7 @@ class InvitationBook:
 
     def token_of(self, invitation: Invitation) -> Secret:
         """Return the token of an invitation as it stands: tokens of sendings before are dead."""
-        made = hmac.digest(self._key, f"{invitation.id}/{invitation.sending}".encode(), hashlib.sha256)
-        return Secret(f"{invitation.id}.{base64.urlsafe_b64encode(made).decode().rstrip('=')}")
+        return token_of(self._key, invitation.id, f"{invitation.id}/{invitation.sending}")
 
     def _note(self, name: str, invitation: Invitation) -> None:
         self._engine.events.emit(name, {"invitation": invitation.id})
@@ -331,10 +320,6 @@ async def expire_invitation(engine: Engine, record: Record) -> bool:
     invited = await engine.store.get(Invited, (invitation.email_canonical or "",))
     named = [invited] if invited is not None and invited.invitation == invitation.id else []
     return (await engine.put([Delete(one) for one in (invitation, *named)])).done
-
-
-def _hash(token: Secret) -> str:
-    return hashlib.sha256(token.reveal().encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _derived(scope: str, key: str) -> str:

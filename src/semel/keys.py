@@ -50,6 +50,8 @@ class Purpose(StrEnum):
     """Proofs that an identity at a provider is ours, where the provider lets nobody choose ids."""
     INVITATION = "invitation"
     """Tokens of invitations."""
+    LINK = "link"
+    """Tokens of links in mails."""
     LIMITS = "limits"
     """What stands for addresses and accounts where attempts are counted."""
 

@@ -90,6 +90,8 @@ class Profile(msgspec.Struct, frozen=True):
     """A JSON object, as text."""
     inactive: bool = False
     """Whether the account is switched off from its beginning."""
+    sets_password: bool = False
+    """Whether a mail leads the person to set the first password: somebody else made the account, and gave none."""
 
 
 _READ_KEY: Final[dict[type[Record], Callable[[Record], Key]]] = {}
@@ -170,11 +172,24 @@ class Account(Record, frozen=True, kw_only=True):
     """Since when the email is proved: by a link that was opened, an invitation, an authoritative issuer; ``None`` while
     nobody has proved it."""
     links: tuple[str, ...] = ()
-    """The ids of its links that are still to be opened."""
+    """The ids of its links: those to be opened, and those that were, while the second click shall have an answer."""
+    pending_email: str | None = None
+    """While a change of the email is under way at a remote provider: the one that it will have, as shown to people. Its
+    identifier is the account's already, and the identity's wish says it."""
 
     def lets_in(self, now: datetime) -> bool:
         """Whether the person may sign in, refresh, and be known by a token, now."""
         return self.is_active and (self.banned_until is None or self.banned_until <= now)
+
+    @property
+    def awaits_proof(self) -> bool:
+        """Whether it was made on the condition that its email be proved, by ``due_at``, and that is still to come."""
+        return self.email_verified_at is None and self.due_at is not None
+
+    @property
+    def released(self) -> bool:
+        """Whether it has ended, all but its row, which the application's own rows refer to: nothing leads to it."""
+        return not self.identifiers
 
 
 class Identifier(Record, frozen=True, kw_only=True):
@@ -361,7 +376,8 @@ class Link(Record, frozen=True, kw_only=True):
     purpose: LinkPurpose
     account_id: str
     epoch: int
-    """The account's epoch when it was made; the link is dead once the account's is higher."""
+    """The account's epoch when it was made; the link is dead once the account's is higher, unless it was raised to set
+    a password by this very link at a remote provider."""
     token_hash: str
     """SHA-256 of the token that the mail carries; the token is made of the id, with a key, whenever it is sent."""
     email: str
@@ -371,7 +387,9 @@ class Link(Record, frozen=True, kw_only=True):
     created_at: datetime
     expires_at: datetime
     used_at: datetime | None = None
-    """When it was opened; kept until it expires, so that the second click has a clear answer."""
+    """When it was opened; kept for a while from then, so that the second click has a clear answer."""
+    former: str | None = None
+    """Of a change of the email that was made by opening it: the email before, as shown, to which a mail says so."""
 
 
 class Invitation(Record, frozen=True, kw_only=True):

@@ -230,7 +230,7 @@ class _Work:
         again before they hash.
         """
         embedded = self._engine.embedded
-        if embedded is None or not embedded.slow:
+        if embedded is None or not embedded.slow or self._engine.options.always_hash:
             return await self._registration() if self._followed else None
         while not self._in_turn and self._engine.clock.now() < self._deadline:
             await self._turns.others(self.ask.names)
@@ -294,7 +294,8 @@ class _Work:
         try:
             put = await engine.put(writes)
         except (ApplicationRefused, StoreRejected) as refused:
-            await self._refuse(refused)
+            if not self._spares_row(refused):
+                await self._refuse(refused)
             return None
         if put.done:
             self._note_ousted(takes)
@@ -306,12 +307,25 @@ class _Work:
         engine = self._engine
         now, takes = engine.clock.now(), self._takes
         opened = commits.held_by(self.ask, engine.ids.uuid(), self._worker, now, engine.options, takes)
-        put = await engine.put(commits.opening(opened, before, commits.ousting(self.ask, takes, now, engine.options)))
+        try:
+            ousting = commits.ousting(self.ask, takes, now, engine.options)
+            put = await engine.put(commits.opening(opened, before, ousting))
+        except StoreRejected as refused:
+            if not self._spares_row(refused):
+                raise
+            return None
         if put.done:
             self._begun = True
             self._note_ousted(takes)
             return await Outside(engine, remote, self.ask, opened.at(put.token), self._password).run()
         return await self._not_done(put)
+
+    def _spares_row(self, refused: SemelError) -> bool:
+        """Whether the refusal is met by leaving the ousted account's row: the application's own may refer to it."""
+        first = isinstance(refused, StoreRejected) and self._takes.ousted is not None and not self._takes.stays
+        if first:
+            self._takes = replace(self._takes, stays=True)
+        return first
 
     def _note_ousted(self, takes: Takes) -> None:
         if takes.ousted is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from semel.errors import AccountInactive, InvalidToken, ProviderUnavailable
+from semel.errors import AccountInactive, EmailNotVerified, InvalidToken, ProviderUnavailable
 from semel.healing import SignInDoor
 from semel.model import Account, Secret
 from semel.ports import Absent, Sessions, Tokens, Unknown
@@ -27,7 +27,7 @@ class RemoteSessions:
         """Exchange a refresh token at the provider.
 
         Raises ``InvalidToken`` also where the identity has no account: signing in makes it; ``AccountInactive``,
-        ``ProviderUnavailable`` or a ``StoreError``.
+        ``EmailNotVerified``, ``ProviderUnavailable`` or a ``StoreError``.
         """
         said = await self._sessions.refresh(token)
         if isinstance(said, Unknown):
@@ -39,6 +39,8 @@ class RemoteSessions:
             raise InvalidToken
         if not account.lets_in(self._engine.clock.now()):
             raise AccountInactive
+        if self._engine.awaits_proof(account):
+            raise EmailNotVerified
         return account, said.tokens
 
     async def sign_out(self, access_token: Secret) -> None:

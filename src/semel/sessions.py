@@ -17,6 +17,7 @@ from semel import canonical
 from semel.errors import (
     AccountInactive,
     ConfigurationInvalid,
+    EmailNotVerified,
     InvalidCredentials,
     InvalidInput,
     InvalidToken,
@@ -29,7 +30,16 @@ from semel.protocol.engine import Engine
 from semel.states import Door
 from semel.tokens import AccessTokens, Claims, Leaf, RefreshTokens, hash_of, leaves_of, leaves_text, rotated
 
-__all__ = ["Ended", "Person", "Session", "SessionKeeper", "SessionOptions", "goes_on", "without_sessions"]
+__all__ = [
+    "Ended",
+    "Person",
+    "Session",
+    "SessionKeeper",
+    "SessionOptions",
+    "goes_on",
+    "person_by_email",
+    "without_sessions",
+]
 
 _MOST_SESSIONS: Final = 50
 """An account ends with all that it owns in one commit, and DynamoDB takes a hundred writes in one."""
@@ -124,13 +134,13 @@ class SessionKeeper:
         """Open a session. ``check`` may raise, after a right password, why this person is not let in.
 
         Raises ``InvalidCredentials`` for an unknown email and a wrong password alike, after the same work;
-        ``AccountInactive`` only after a right password; ``Overloaded`` where the hasher's queue is full;
-        ``OutcomeUnknown`` or a ``StoreError``.
+        ``AccountInactive`` and ``EmailNotVerified`` only after a right password; ``Overloaded`` where the hasher's
+        queue is full; ``OutcomeUnknown`` or a ``StoreError``.
         """
         with Patience(self._engine) as patience:
             verified: Person | None = None
             while True:
-                person = await self._person(email)
+                person = await person_by_email(self._engine, email)
                 if person is None or verified is None or person.identity.credential != verified.identity.credential:
                     verified = person = await self._verified(person, password)
                 self._check_let_in(person)
@@ -246,20 +256,6 @@ class SessionKeeper:
         """Return the public keys that access tokens are verified with, as a JSON Web Key Set (RFC 7517)."""
         return {**self._keys.signing.jwks()}
 
-    async def _person(self, email: str) -> Person | None:
-        """Look a person up. One that is unknown, or no email at all, costs the same reads as one that is known."""
-        nobody = self._engine.ids.uuid()
-        try:
-            name = canonical.email(email, allow_special_use=True).name
-        except InvalidInput:
-            name = Name("email", nobody)
-        identifier = await self._engine.store.get(Identifier, name)
-        key = ((identifier and identifier.account_id) or nobody,)
-        account, identity = await self._engine.store.get_many([Ref(Account, key), Ref(Identity, key)])
-        if isinstance(account, Account) and isinstance(identity, Identity):
-            return Person(account, identity)
-        return None
-
     async def _verified(self, person: Person | None, password: Secret) -> Person:
         right = await self._provider.verify(person.identity if person else None, password)
         if person is None or not right:
@@ -301,6 +297,9 @@ class SessionKeeper:
         if not person.account.lets_in(self._engine.clock.now()):
             self._failed(AccountInactive.code, person)
             raise AccountInactive
+        if self._engine.awaits_proof(person.account):
+            self._failed(EmailNotVerified.code, person)
+            raise EmailNotVerified
 
     async def _check(self, account: Account, check: Callable[[Person], None] | None) -> None:
         identity = None if check is None else await self._engine.store.get(Identity, account.key)
@@ -339,6 +338,24 @@ class SessionKeeper:
 
     def _note(self, event: str, family: SessionFamily) -> None:
         self._engine.events.emit(event, {"session": family.id, "account": family.account_id})
+
+
+async def person_by_email(engine: Engine, email: str) -> Person | None:
+    """Look a person up. One that is unknown, or no email at all, costs the same reads as one that is known.
+
+    Raises a ``StoreError``.
+    """
+    nobody = engine.ids.uuid()
+    try:
+        name = canonical.email(email, allow_special_use=True).name
+    except InvalidInput:
+        name = Name("email", nobody)
+    identifier = await engine.store.get(Identifier, name)
+    key = ((identifier and identifier.account_id) or nobody,)
+    account, identity = await engine.store.get_many([Ref(Account, key), Ref(Identity, key)])
+    if isinstance(account, Account) and isinstance(identity, Identity):
+        return Person(account, identity)
+    return None
 
 
 def goes_on(account: Account, family: SessionFamily, now: datetime) -> bool:

@@ -138,7 +138,7 @@ class Door(StrEnum):
 DOORS_THAT_CONVERGE: Final = frozenset({Door.FEDERATED})
 """Doors at which the owner of a proved deciding identifier is the answer, not a conflict."""
 
-DOORS_THAT_OUST: Final = frozenset({Door.INVITATION})
+DOORS_THAT_OUST: Final = frozenset({Door.SIGNUP, Door.INVITATION})
 """Doors at which who proves the deciding identifier takes it from an account that never proved it."""
 
 _R, _I, _V, _E = RegistrationState, IdentityState, InvitationState, EventState

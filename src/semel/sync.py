@@ -141,6 +141,13 @@ class Semel:
     resend_invitation = _blocking(face.Semel.resend_invitation)
     accept_invitation = _blocking(face.Semel.accept_invitation)
     accept_invitation_as = _blocking(face.Semel.accept_invitation_as)
+    link = _blocking(face.Semel.link)
+    open_link = _blocking(face.Semel.open_link)
+    recover = _blocking(face.Semel.recover)
+    resend_verification = _blocking(face.Semel.resend_verification)
+    tell_owner = _blocking(face.Semel.tell_owner)
+    change_password = _blocking(face.Semel.change_password)
+    change_email = _blocking(face.Semel.change_email)
     registration = _blocking(face.Semel.registration)
     aftermath = _blocking(face.Semel.aftermath)
     removals = _blocking(face.Semel.removals)
@@ -151,6 +158,10 @@ class Semel:
     ready = _blocking(face.Semel.ready)
     jwks = _blocking(face.Semel.jwks)
     metrics_text = _blocking(face.Semel.metrics_text)
+
+    def sign_up_token(self, registration_id: str) -> str:
+        """See ``semel.Semel.sign_up_token``."""
+        return self._face.sign_up_token(registration_id)
 
     def _wait(self, work: Coroutine[Any, Any, T]) -> T:
         if self._background is None or not self._background.alive:

@@ -30,13 +30,14 @@ from semel.http.mail_page import mail_page
 from semel.http.openapi import describe
 from semel.http.probes import EXPLAIN, JWKS, PROBES
 from semel.http.problems import handle_problems, plain_problem
+from semel.http.proofs import PROOFS
 from semel.http.routes import Shortcut, routes
 from semel.http.users import USERS
 from semel.system import SystemClock, SystemIds
 
 __all__ = ["OPERATIONS", "create_app", "document", "router"]
 
-_OF_A_ROUTER = (*AUTH, JWKS, EXPLAIN)
+_OF_A_ROUTER = (*AUTH, *PROOFS, JWKS, EXPLAIN)
 OPERATIONS = (*_OF_A_ROUTER, *USERS, *INVITATIONS, *KEYS, *PROBES)
 """All that the server does."""
 

@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Final
 
 from fastapi import Response
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from semel import errors
@@ -15,8 +16,10 @@ from semel.http.body import JsonBody
 from semel.http.idempotency import HEADER, idempotency_key
 from semel.http.limits import Limit, Limited
 from semel.http.operations import ANY, OF_A_BODY, Call, Operation, bearer, reply
+from semel.http.proofs import afterwards
 from semel.http.schemas import (
     AccountAnswer,
+    PendingAnswer,
     RefreshRequest,
     SignInAnswer,
     SignInRequest,
@@ -24,12 +27,15 @@ from semel.http.schemas import (
     SignUpRequest,
     account_answer,
 )
+from semel.intents import ANYBODY, registration_id
+from semel.protocol.engine import Registered
 
 __all__ = ["AUTH"]
 
 _SENT_AS: Final = {"full_name": "name", "idempotency_key": HEADER}
 """Where an argument of the library goes by another name over the wire."""
 
+_PENDING: Final = "Open the link in the mail that is on its way to you"
 _SIGN_UP: Final = JsonBody(SignUpRequest)
 _SIGN_IN: Final = JsonBody(SignInRequest)
 _REFRESH: Final = JsonBody(RefreshRequest)
@@ -38,8 +44,21 @@ _REFRESH: Final = JsonBody(RefreshRequest)
 async def _sign_up(call: Call) -> Response:
     key = idempotency_key(call.headers)
     body = await call.read(_SIGN_UP)
+    if call.semel.settings.enumeration != "open":
+        return await _masked(call, key, body)
+    registered = await _register(call, key, body)
+    if registered.replayed:
+        await call.attempt.replayed()
+    account = account_answer(registered.account)
+    token: str | UnsetType = UNSET
+    if call.semel.parts.engine.awaits_proof(registered.account):
+        token = call.semel.sign_up_token(registered.account.registration)
+    return reply(SignUpAnswer(user_id=account.id, account=account, sign_up_token=token), HTTPStatus.CREATED)
+
+
+async def _register(call: Call, key: str | None, body: SignUpRequest) -> Registered:
     try:
-        registered = await call.semel.register(
+        return await call.semel.register(
             email=body.email,
             password=body.password,
             full_name=body.name,
@@ -51,10 +70,28 @@ async def _sign_up(call: Call) -> Response:
     except InvalidInput as error:
         error.errors = tuple(map(_as_sent, error.errors))
         raise
-    if registered.replayed:
-        await call.attempt.replayed()
-    account = account_answer(registered.account)
-    return reply(SignUpAnswer(user_id=account.id, account=account), HTTPStatus.CREATED)
+
+
+async def _masked(call: Call, key: str | None, body: SignUpRequest) -> Response:
+    """Answer the same whether the email is new or taken; its owner is told by mail, once the answer is sent.
+
+    Whoever comes again under a key is told the same again, whatever became of it. Only a taken username shows.
+    """
+    known = registration_id(ANYBODY, key) if key is not None else call.semel.parts.engine.ids.uuid()
+    taken = False
+    try:
+        known = (await _register(call, key, body)).account.registration
+    except errors.UserAlreadyExists as error:
+        others = tuple(one for one in error.errors if one.field != "email")
+        if others:
+            raise errors.UserAlreadyExists(errors=others) from None
+        taken = True
+    except (errors.IdentityAlreadyExists, errors.IdempotencyKeyReused, errors.RegistrationWithdrawn):
+        pass  # each says that the email, or the key, was used before
+    answer = reply(PendingAnswer(message=_PENDING, sign_up_token=call.semel.sign_up_token(known)), HTTPStatus.ACCEPTED)
+    if taken:
+        answer.background = afterwards(call.semel, "sign_up", lambda: call.semel.tell_owner(body.email))
+    return answer
 
 
 def _as_sent(fault: FieldError) -> FieldError:
@@ -102,10 +139,11 @@ AUTH: Final = (
         summary="Create an account, once",
         handle=_sign_up,
         status=HTTPStatus.CREATED,
+        masked=PendingAnswer,
         answer=SignUpAnswer,
         body=SignUpRequest,
         keyed=True,
-        limited=Limited(Limit.SIGN_UP, keys="anonymous"),
+        limited=Limited(Limit.SIGN_UP, keys=ANYBODY),
         raises=(
             errors.RateLimited,
             *OF_A_BODY,
@@ -136,6 +174,7 @@ AUTH: Final = (
             *OF_A_BODY,
             errors.InvalidCredentials,
             errors.AccountInactive,
+            errors.EmailNotVerified,
             errors.UserAlreadyExists,
             errors.ApplicationRefused,
             errors.RegistrationInFlight,
@@ -157,6 +196,7 @@ AUTH: Final = (
             *OF_A_BODY,
             errors.InvalidToken,
             errors.AccountInactive,
+            errors.EmailNotVerified,
             errors.OutcomeUnknown,
             errors.ProviderUnavailable,
             *ANY,

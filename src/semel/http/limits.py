@@ -104,6 +104,8 @@ class Limiter:
 
     def __init__(self, semel: Semel) -> None:
         self.on = _where(semel.settings) != _OFF
+        self.masks = semel.settings.enumeration != "open"
+        """Whether nothing may tell a sign-up that made an account from one that met one."""
         self._semel = semel
         self._redis = _redis(semel.settings)
         self._rates = _rates(semel.settings)
@@ -239,7 +241,7 @@ class Attempt:
             raise await self._refusal(limit, counted)
 
     async def replayed(self) -> None:
-        """Uncount the attempt: it was the replay of an answer."""
+        """Uncount the attempt: it was the replay of an answer. A masked sign-up never says that it was one."""
         taken, self._counted = self._counted, []
         await self._limiter.take_back(taken)
         self._told = {name: one.less() if one in taken else one for name, one in self._told.items()}
@@ -258,7 +260,7 @@ class Attempt:
 
     def _registration(self, limited: Limited) -> str | None:
         """Return the registration that the request's idempotency key names."""
-        if limited.keys is None:
+        if limited.keys is None or (self._limiter.masks and limited.limit is Limit.SIGN_UP):
             return None
         key = idempotency_key(Headers(scope=self._scope))
         realm = limited.keys(self._scope) if callable(limited.keys) else limited.keys

@@ -55,7 +55,7 @@ def describe(app: FastAPI, operations: Sequence[Operation]) -> None:
 
 
 def _components(operations: Iterable[Operation]) -> Json:
-    types = dict.fromkeys(kind for one in operations for kind in (one.body, one.answer) if kind is not None)
+    types = dict.fromkeys(kind for one in operations for kind in (one.body, one.answer, one.masked) if kind is not None)
     _, schemas = msgspec.json.schema_components(
         [problems.Problem, *types], schema_hook=schema_of_secret, ref_template=_REFERENCE
     )
@@ -81,6 +81,7 @@ def _entry(operation: Operation) -> Json:
         "summary": operation.summary,
         "responses": {
             **{str(status.value): _success(operation) for status in (operation.status, *operation.also)},
+            **_masked(operation),
             **_problems(operation.raises),
         },
     }
@@ -115,6 +116,14 @@ def _success(operation: Operation) -> Json:
         schema = {"type": "string"} if operation.answer is None else _schema(operation.answer)
         response["content"] = {operation.media_type: {"schema": schema}}
     return response
+
+
+def _masked(operation: Operation) -> Json:
+    if operation.masked is None:
+        return {}
+    as_masked = msgspec.structs.replace(operation, answer=operation.masked)
+    said = {"description": "The same for new and for taken emails, where the settings say so"}
+    return {str(HTTPStatus.ACCEPTED.value): {**_success(as_masked), **said}}
 
 
 def _problems(kinds: Iterable[type[SemelError]]) -> Json:

@@ -86,6 +86,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     also: tuple[HTTPStatus, ...] = ()
     """Of other successes, with the same answer."""
     answer: type[msgspec.Struct] | None = None
+    masked: type[msgspec.Struct] | None = None
+    """Of a success (202) that does not tell what became of it, where the settings say so."""
     media_type: str = "application/json"
     """Of a success."""
     body: type[msgspec.Struct] | None = None

@@ -114,6 +114,58 @@ class RefreshRequest(_Request, frozen=True, kw_only=True):
     refresh_token: _Hidden
 
 
+class EmailRequest(_Request, frozen=True, kw_only=True):
+    """An email to which a mail is to go."""
+
+    email: _Email
+
+
+class OpenRequest(_Request, frozen=True, kw_only=True):
+    """What a link needs besides itself."""
+
+    password: _NewPassword | None = None
+    sign_up_token: _Hidden | None = None
+
+
+class PasswordChangeRequest(_Request, frozen=True, kw_only=True):
+    """A new password, and what proves that it may be set."""
+
+    email: _Email
+    password: _Hidden
+    new_password: _NewPassword
+
+
+class EmailChangeRequest(_Request, frozen=True, kw_only=True):
+    """The email that the account is to have, and what proves that it may."""
+
+    email: _Email
+    password: _Hidden
+    new_email: _NewEmail
+
+
+class AskedAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What is said to whoever asks for a mail: the same whether there is an account or not."""
+
+    message: str
+
+
+class PendingAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What is said to whoever signs up where the answer must not tell: the same for new and for taken emails."""
+
+    message: str
+    sign_up_token: str
+
+
+class LinkAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """What a link is for."""
+
+    purpose: str
+    email: str
+    expires_at: datetime
+    leads_to_password: bool
+    """Whether opening it takes a new password; at a first proof not from the session that signed up."""
+
+
 class AccountAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """An account."""
 
@@ -137,6 +189,14 @@ class SignUpAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
     user_id: str
     account: AccountAnswer
+    sign_up_token: str | msgspec.UnsetType = msgspec.UNSET
+    """Where the email is still to be proved: show it again when the link is opened, and the password stays."""
+
+
+class OpenedAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The account as it is once its link was opened, or its password set."""
+
+    account: AccountAnswer
 
 
 class SignInAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,7 +217,7 @@ _Merged = Annotated[
 
 
 class UserRequest(_Request, frozen=True, kw_only=True):
-    """An account that an administrator makes. Without a password nobody signs in before one is set."""
+    """An account that an administrator makes. Without a password a mail leads its person to set one."""
 
     email: _NewEmail
     password: _NewPassword | None = None

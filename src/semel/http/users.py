@@ -42,6 +42,7 @@ async def _create(call: Call) -> Response:
         roles=body.roles,
         attributes=body.attributes,
         inactive=not body.is_active,
+        sets_password=body.password is None,
         idempotency_key=key,
         scope=call.administrator.realm,
     )

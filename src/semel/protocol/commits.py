@@ -22,7 +22,6 @@ from semel.model import (
     Invited,
     Link,
     Name,
-    OutboxEvent,
     Profile,
     Record,
     Registration,
@@ -30,12 +29,11 @@ from semel.model import (
     SessionFamily,
 )
 from semel.ports import Delete, Found, Insert, Replace, Write
-from semel.protocol import inviting
+from semel.protocol import inviting, linking, telling
 from semel.protocol.options import Options
-from semel.states import DOORS_THAT_CONVERGE, Door, EventState, IdentityState, RegistrationState
+from semel.states import DOORS_THAT_CONVERGE, Door, IdentityState, RegistrationState
 
 __all__ = [
-    "INVITATION_MAIL",
     "NOTHING",
     "Ask",
     "Held",
@@ -46,13 +44,10 @@ __all__ = [
     "birth",
     "completion",
     "condemned",
-    "event",
     "failed",
     "failing",
     "fulfilled",
-    "happened",
     "held_by",
-    "invitation_mail",
     "is_planted",
     "leased",
     "left_alone",
@@ -61,7 +56,6 @@ __all__ = [
     "planted",
     "refused_after_doubt",
     "sent_nothing",
-    "updated",
     "whole",
     "wished",
 ]
@@ -143,17 +137,16 @@ class Takes(msgspec.Struct, frozen=True):
     """The pending invitation that it accepts."""
     ousted: Owned | None = None
     """The account that has the proved identifier without ever having proved it: proof beats possession."""
+    stays: bool = False
+    """Whether that one's row must stay, since the application's own rows refer to it."""
 
     @property
     def versions(self) -> tuple[str, ...]:
         """The versions read, of all that is written over: what tells two of these apart."""
         ousted = self.ousted
         read = (self.invitation, *((ousted.account, ousted.identity, ousted.registration) if ousted else ()))
-        return tuple(str(one.version) for one in read if one is not None)
+        return (*(str(one.version) for one in read if one is not None), *(("stays",) if self.stays else ()))
 
-
-INVITATION_MAIL: Final = "mail.invitation"
-"""The kind of event that is the mail with an invitation's token."""
 
 NOTHING: Final = Takes()
 """All that a registration wants is free."""
@@ -240,14 +233,16 @@ def _put(record: Record) -> Write:
     return Replace(record) if record.version else Insert(record)
 
 
-def account_of(registration: Registration, names: Sequence[Name], profile: Profile, now: datetime) -> Account:
-    """Return the account that a registration makes.
+def account_of(
+    registration: Registration, names: Sequence[Name], profile: Profile, now: datetime, options: Options
+) -> Account:
+    """Return the account that a registration makes, with the link that proves its email, where that is awaited.
 
     Who proved who it is at a door that converges has signed in by it, when the attempt began.
     """
     values = dict(names)
     signed_in = registration.proved and registration.door in DOORS_THAT_CONVERGE
-    return Account(
+    account = Account(
         id=registration.account_id,
         email=profile.email,
         email_canonical=values.get("email"),
@@ -265,48 +260,17 @@ def account_of(registration: Registration, names: Sequence[Name], profile: Profi
         registration=registration.id,
         email_verified_at=now if registration.proved and names[0].kind == "email" else None,
     )
-
-
-def life(account: Account) -> str:
-    """Return what tells an account from another of the same id: one that was freed may be chosen again."""
-    return f"{account.registration}/{account.created_at:%Y%m%dT%H%M%S.%f}"
-
-
-def event(kind: str, account: Account, now: datetime, options: Options) -> Insert:
-    """Return the outbox's record of what happens once in an account's life: its id makes a second one impossible."""
-    name = f"{account.id}/{kind}/{life(account)}"
-    return _told(OutboxEvent(id=name, kind=kind, account_id=account.id, created_at=now), options)
-
-
-def happened(kind: str, account_id: str, now: datetime, options: Options, subject: str) -> Insert:
-    """Return the outbox's record of what happens once to a subject that is no account."""
-    name = f"{subject}/{kind}"
-    return _told(OutboxEvent(id=name, kind=kind, account_id=account_id, created_at=now, subject=subject), options)
-
-
-def updated(account_id: str, event_id: str, now: datetime, options: Options) -> Insert:
-    """Return the outbox's record of a change of an account, under an id that was drawn: it has several in its life."""
-    return _told(OutboxEvent(id=event_id, kind="account.updated", account_id=account_id, created_at=now), options)
-
-
-def invitation_mail(invitation: Invitation, now: datetime, options: Options) -> Insert:
-    """Return the outbox's record of the mail with an invitation's token: one for each sending of it."""
-    name = f"{invitation.id}/{INVITATION_MAIL}/{invitation.sending}"
-    return _told(
-        OutboxEvent(id=name, kind=INVITATION_MAIL, account_id="", created_at=now, subject=invitation.id), options
-    )
-
-
-def _told(event: OutboxEvent, options: Options) -> Insert:
-    """Return the event as its commit writes it: to be delivered at once, or only to be kept, if nobody listens."""
-    if options.endpoints or event.is_mail:
-        return Insert(event.but(state=EventState.WAITING, due_at=event.created_at))
-    return Insert(event.but(due_at=event.created_at + timedelta(seconds=options.events_kept)))
+    sets_password = profile.sets_password
+    return linking.with_first_link(account, registration.door, sets_password=sets_password, proving=options.proving)
 
 
 def birth(account: Account, options: Options) -> list[Write]:
     """Return the writes that make an account, whichever door makes it."""
-    return [Insert(account), event("account.created", account, account.created_at, options)]
+    writes: list[Write] = [Insert(account), telling.event("account.created", account, account.created_at, options)]
+    link = linking.first_link(account, options.proving) if options.proving is not None else None
+    if link is not None:
+        writes += [Insert(link), telling.link_mail(link, link.created_at, options)]
+    return writes
 
 
 def _completed(registration: Registration, now: datetime, options: Options) -> Registration:
@@ -334,7 +298,7 @@ def whole(  # noqa: PLR0913, PLR0917 - plain values; a record of them would be u
     ``identity`` has its credential.
     """
     attempt = _attempt(ask, identity.id, now, RegistrationState.PENDING)
-    account = account_of(attempt, ask.names, ask.profile, now)
+    account = account_of(attempt, ask.names, ask.profile, now, options)
     if ask.ban_seconds is not None:
         account = account.but(banned_until=now + timedelta(seconds=ask.ban_seconds))
     registration = _completed(attempt, now, options)
@@ -354,13 +318,13 @@ def ousting(ask: Ask, takes: Takes, now: datetime, options: Options, *, embedded
     """Return the writes that end the account whose identifier the registration takes, but for what it takes."""
     if takes.ousted is None:
         return []
-    return account_end(takes.ousted, now, options, embedded=embedded, taken=ask.names)
+    return account_end(takes.ousted, now, options, embedded=embedded, taken=ask.names, stays=takes.stays)
 
 
 def _accepting(invitation: Invitation, account: Account, options: Options) -> list[Write]:
     """Return the writes that say whose the invitation became."""
     accepted = inviting.accepted(invitation, account.id, account.created_at, options)
-    told = happened("invitation.accepted", account.id, account.created_at, options, invitation.id)
+    told = telling.happened("invitation.accepted", account.id, account.created_at, options, invitation.id)
     return [Replace(accepted), told]
 
 
@@ -368,7 +332,7 @@ def completion(held: Held, provider_id: str | None, now: datetime, options: Opti
     """Commit 2: the account, and everything held becomes owned. ``held`` is whole."""
     registration = held.registration
     profile = registration.profile or Profile()
-    account = account_of(registration, registration.identifiers, profile, now)
+    account = account_of(registration, registration.identifiers, profile, now, options)
     writes: list[Write] = [Replace(_completed(registration, now, options))]
     if held.identity is not None:
         owned = held.identity.but(state=IdentityState.OWNED, registration=None, provider_id=provider_id)
@@ -462,27 +426,50 @@ def sent_nothing(failed: Registration) -> bool:
     return failed.failure == UserAlreadyExists.code
 
 
-def account_end(
-    owned: Owned, now: datetime, options: Options, *, embedded: bool, taken: Collection[Name] = ()
+def account_end(  # noqa: PLR0913 - plain values; a record of them would be used here alone
+    owned: Owned,
+    now: datetime,
+    options: Options,
+    *,
+    embedded: bool,
+    taken: Collection[Name] = (),
+    stays: bool = False,
 ) -> list[Write]:
     """The commit that ends an account: all that it owns goes with it, and its key answers 410 from now on.
 
-    ``taken`` are identifiers that the same commit gives to somebody else.
+    ``taken`` are identifiers that the same commit gives to somebody else. ``stays``: the account's row is left,
+    switched off and with no name to it, because the application's own rows refer to it.
     """
     account = owned.account
-    identity = owned.identity or Identity(id=account.id, state=IdentityState.OWNED)
     released = [one for one in owned.identifiers if one.name not in taken]
-    writes: list[Write] = [Delete(record) for record in (account, *released, *owned.sessions, *owned.links)]
+    writes: list[Write] = [Delete(record) for record in (*released, *owned.sessions, *owned.links)]
     if owned.invitation is not None:
         writes.append(Replace(inviting.forgotten(owned.invitation)))
     if owned.invited is not None:
         writes.append(Delete(owned.invited))
-    if not embedded:
-        writes.append(_put(condemned(identity, now, options)))
-    elif owned.identity is not None:
-        writes.append(Delete(identity))
-    writes.append(event("account.deleted", account, now, options))
+    writes += _identity_end(owned, now, options, embedded=embedded, stays=stays)
+    if stays:
+        writes += [Replace(_nameless(account, now)), telling.event("account.updated", account, now, options)]
+    else:
+        writes += [Delete(account), telling.event("account.deleted", account, now, options)]
     if owned.registration is not None:
         kept = now + timedelta(seconds=options.completed_kept)
         writes.append(Replace(owned.registration.but(state=RegistrationState.WITHDRAWN, due_at=kept)))
     return writes
+
+
+def _identity_end(owned: Owned, now: datetime, options: Options, *, embedded: bool, stays: bool) -> list[Write]:
+    """Return what becomes of the identity of an account that ends; where the row stays, nobody signs in with it."""
+    if not embedded:
+        identity = owned.identity or Identity(id=owned.account.id, state=IdentityState.OWNED)
+        return [_put(condemned(identity, now, options))]
+    if owned.identity is None:
+        return []
+    return [Replace(owned.identity.but(credential=None, details=None)) if stays else Delete(owned.identity)]
+
+
+def _nameless(account: Account, now: datetime) -> Account:
+    """Return what stays of an account that has ended."""
+    gone = account.but(email=None, email_canonical=None, pending_email=None, username=None, username_canonical=None)
+    switched_off = gone.but(is_active=False, epoch=account.epoch + 1, updated_at=now, due_at=None)
+    return switched_off.but(full_name=None, attributes="{}", identifiers=(), sessions=(), links=())

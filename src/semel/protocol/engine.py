@@ -85,6 +85,10 @@ class Engine:
         """Whether the registration's worker may still be at work."""
         return registration.due_at is not None and registration.due_at > self.clock.now()
 
+    def awaits_proof(self, account: Account) -> bool:
+        """Whether the account lets nobody in before its email is proved."""
+        return self.options.proving is not None and self.options.proving.required and account.awaits_proof
+
     def fingerprint(self, payload: bytes) -> str:
         """Return the HMAC-SHA256 (RFC 2104) of a payload without secrets."""
         return hmac.new(self._fingerprint_key, payload, hashlib.sha256).hexdigest()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from semel.errors import ConfigurationInvalid
+from semel.protocol.linking import Proving
 
 __all__ = ["Options"]
 
@@ -47,6 +48,11 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     delivery_waits: tuple[float, ...] = (5, 300, 1800, 7200, 18_000, 36_000, 50_400, 72_000, 86_400)
     """The waits after the first attempt to deliver an event, the second, …; after one attempt more it is dead. By
     default those that Standard Webhooks recommends: ten attempts in some three days."""
+    proving: Proving | None = None
+    """How emails are proved; ``None`` where nothing here makes links."""
+    always_hash: bool = False
+    """Whether a password is hashed also where a look says that its request will be refused, so that time tells nothing
+    of who has an account."""
     rounds: int = 6
     """How often a request looks again at what others changed before it answers that the outcome is unknown."""
 

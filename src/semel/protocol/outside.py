@@ -183,6 +183,8 @@ class Outside:
             return await self._condemn(other) if self._planted(other) else _Whose.SOMEBODYS, None
         if record.state is IdentityState.CONDEMNED:
             return await self._remove(record, other), None
+        if record.wanted_email not in {None, self._ask.email}:
+            return _Whose.OPEN, None  # one of ours that has given this email up: its wish is on the way
         if record.state is IdentityState.OWNED and await self._engine.store.get(Account, (record.id,)) is not None:
             # Whether or not that account has this email as well: at the provider somebody gave it to its identity.
             return _Whose.SOMEBODYS, None

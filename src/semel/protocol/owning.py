@@ -43,7 +43,8 @@ async def everything(engine: Engine, account_id: str) -> Owned | None:
         *(Ref(Link, (link,)) for link in account.links),
     ]
     identity, made_by, *others = await engine.store.get_many(refs)
-    if identity is not None and getattr(identity, "state", None) is not IdentityState.OWNED:
+    is_its_own = identity is None or getattr(identity, "state", None) is IdentityState.OWNED or account.released
+    if not is_its_own:
         return None
     registration = made_by if isinstance(made_by, Registration) and _made(made_by, account_id) else None
     invitation, invited = await _invited(engine, registration)

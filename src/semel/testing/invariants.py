@@ -27,7 +27,7 @@ from semel.model import (
     SessionFamily,
 )
 from semel.ports import Found, Store
-from semel.protocol.commits import life
+from semel.protocol.telling import life
 from semel.states import EventState, IdentityState, InvitationState, RegistrationState, allowed
 from semel.stores.memory import Table
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import cast
 
-from semel.model import Identity, Record
-from semel.ports import Absent, Delete, Found, Insert, Replace, Unknown
+from semel.model import Account, Identity, Record
+from semel.ports import Absent, Delete, Found, Insert, Replace, Unknown, Write
 from semel.protocol import commits
 from semel.protocol.engine import Engine, Outcome
 from semel.states import IdentityState
@@ -27,7 +27,7 @@ async def remove(engine: Engine, record: Record) -> bool:
     spared = _spares(identity, said)
     over = identity.look_until is not None and identity.look_until <= now
     if over and (spared or isinstance(said, Absent)):
-        if (await engine.put([Delete(identity)])).done:
+        if (await engine.put([await _forgotten(engine, identity)])).done:
             name = "identity.spared" if spared else "identity.removed"
             engine.events.emit(name, {"identity": identity.id, "tries": identity.tries})
         return True
@@ -38,6 +38,12 @@ async def remove(engine: Engine, record: Record) -> bool:
     if noted.done and isinstance(said, Found) and deletes and engine.remote is not None:
         await engine.remote.delete(said.provider_id)
     return True
+
+
+async def _forgotten(engine: Engine, identity: Identity) -> Write:
+    """Return the write that ends the removal: the record goes, unless the row of an ended account must refer to it."""
+    stays = await engine.store.get(Account, identity.key) is not None
+    return Replace(identity.but(due_at=None)) if stays else Delete(identity)
 
 
 def _spares(identity: Identity, said: Found | Absent | Unknown) -> bool:

@@ -5,9 +5,12 @@ An answer alone ends no wish: a request that says otherwise may have been sent b
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import cast
 
-from semel.model import Identity, Record
+from semel.email_changes import finish_change
+from semel.errors import ProviderRefused, UserAlreadyExists
+from semel.model import Account, Identity, Record
 from semel.ports import Absent, Done, Exists, Rejected, Replace, Unknown
 from semel.protocol import commits
 from semel.protocol.engine import Engine
@@ -31,8 +34,14 @@ async def fulfil(engine: Engine, record: Record) -> bool:
     if not put.done:
         return False
     said = await send(engine, asking)
+    asked = asking.but(version=put.token)
+    account = await engine.store.get(Account, identity.key)
+    if account is not None and account.pending_email is not None and asked.wanted_email is not None:
+        with suppress(UserAlreadyExists, ProviderRefused):  # the change has ended; nobody waits to be told
+            await finish_change(engine, account, asked, said)
+        return True
     if over and not isinstance(said, Unknown):
-        await _forget(engine, asking.but(version=put.token), said)
+        await _forget(engine, asked, said)
     return True
 
 

@@ -40,8 +40,10 @@ def _accounts() -> None:
     )
     add_column(
         "accounts",
-        json("links", "The ids of its links that are still to be opened: a JSON array of strings.", default="[]"),
+        json("links", "The ids of its links that are still kept: a JSON array of strings.", default="[]"),
     )
+    pending = "While a change of the email is under way: the one that it will have, as shown to people."
+    add_column("accounts", text("pending_email", pending, nullable=True))
 
 
 def _identities() -> None:
@@ -120,6 +122,7 @@ def _links() -> None:
         moment("created_at", "When it was made."),
         moment("expires_at", "When it ends by itself."),
         moment("used_at", "When it was opened; null before.", nullable=True),
+        text("former", "Of a change of the email that it made: the email before, as shown to people.", nullable=True),
         moment("due_at", DUE_AT, nullable=True),
         integer("version", VERSION),
         primary_key("links", "id"),

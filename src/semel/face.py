@@ -25,7 +25,7 @@ from semel.intents import Intent
 from semel.model import Account, Identifier, Identity, OutboxEvent, Registration, Secret
 from semel.observe import Metrics, ObservedEvents
 from semel.outbox import backlog, events_of, replay, replay_dead
-from semel.ports import Also, Clock, EmbeddedProvider, Ids, Mailer, RemoteProvider, Store, Tokens
+from semel.ports import Also, Clock, EmbeddedProvider, Ids, Mailer, RemoteProvider, Search, Store, Tokens
 from semel.protocol.engine import Engine, Registered
 from semel.remote_sessions import RemoteSessions
 from semel.self_service import SelfService
@@ -208,6 +208,19 @@ class Semel(Administration, SelfService):
         """
         check_page(cursor, limit)
         page = await self._engine.store.page(Account, cursor, limit)
+        return AccountPage(tuple(one for one in page.records if isinstance(one, Account)), page.cursor)
+
+    async def search_accounts(self, words: str, cursor: str | None = None, limit: int = 100) -> AccountPage:
+        """Return accounts whose email, username or full name contains the words, page by page as ``accounts`` does.
+
+        Raises ``InvalidInput``, also where the store cannot search, or a ``StoreError``.
+        """
+        check_page(cursor, limit)
+        check_texts({"words": words})
+        store = self._engine.store
+        if not isinstance(store, Search):
+            raise InvalidInput(errors=(FieldError("words", "not_offered", "This store cannot search: list accounts"),))
+        page = await store.search(words, cursor, limit)
         return AccountPage(tuple(one for one in page.records if isinstance(one, Account)), page.cursor)
 
     async def delete_account(self, account_id: str) -> None:

@@ -43,6 +43,7 @@ __all__ = [
     "RemoteProvider",
     "Replace",
     "Row",
+    "Search",
     "Sent",
     "Sessions",
     "SignedIn",
@@ -150,6 +151,18 @@ class Store(Protocol):
 
     async def close(self) -> None:
         """Give up connections and threads; the store is not used afterwards. May be called twice."""
+        ...
+
+
+@runtime_checkable
+class Search(Protocol):
+    """The capability of a store to find accounts by a part of what people call them."""
+
+    async def search(self, words: str, cursor: str | None, limit: int) -> Page:
+        """Return the next accounts whose email, username or full name contains the words, in the order of ``page``.
+
+        ASCII letters are the same in either case; nothing in the words is a sign of its own.
+        """
         ...
 
 

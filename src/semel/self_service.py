@@ -39,7 +39,7 @@ class SelfService(ABC):
         signed_up = None if sign_up_token is None else as_secret("sign_up_token", sign_up_token)
         return await self.parts.proofs.open(as_secret("token", token), secret, signed_up)
 
-    def sign_up_token(self, registration_id: str) -> str:
+    async def sign_up_token(self, registration_id: str) -> str:
         """Return what the session that signed up is given, and shows again when it opens the link of the first proof.
 
         Give it to who has signed up just now, and to nobody else.

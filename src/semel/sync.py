@@ -129,6 +129,7 @@ class Semel:
     account_by_email = _blocking(face.Semel.account_by_email)
     check = _blocking(face.Semel.check)
     accounts = _blocking(face.Semel.accounts)
+    search_accounts = _blocking(face.Semel.search_accounts)
     delete_account = _blocking(face.Semel.delete_account)
     update_account = _blocking(face.Semel.update_account)
     create_api_key = _blocking(face.Semel.create_api_key)
@@ -143,6 +144,7 @@ class Semel:
     accept_invitation_as = _blocking(face.Semel.accept_invitation_as)
     link = _blocking(face.Semel.link)
     open_link = _blocking(face.Semel.open_link)
+    sign_up_token = _blocking(face.Semel.sign_up_token)
     recover = _blocking(face.Semel.recover)
     resend_verification = _blocking(face.Semel.resend_verification)
     tell_owner = _blocking(face.Semel.tell_owner)
@@ -158,10 +160,6 @@ class Semel:
     ready = _blocking(face.Semel.ready)
     jwks = _blocking(face.Semel.jwks)
     metrics_text = _blocking(face.Semel.metrics_text)
-
-    def sign_up_token(self, registration_id: str) -> str:
-        """See ``semel.Semel.sign_up_token``."""
-        return self._face.sign_up_token(registration_id)
 
     def _wait(self, work: Coroutine[Any, Any, T]) -> T:
         if self._background is None or not self._background.alive:

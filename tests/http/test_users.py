@@ -105,7 +105,7 @@ async def test_accounts_are_listed_page_by_page(admin: AsyncClient) -> None:
             break
         cursor = {"cursor": page["cursor"]}
     assert (len(seen), set(seen)) == (5, made)
-    for query in ({"limit": "0"}, {"limit": "1001"}, {"limit": "x"}, {"q": "ada"}, {"cursor": "\0"}):
+    for query in ({"limit": "0"}, {"limit": "1001"}, {"limit": "x"}, {"page": "2"}, {"cursor": "\0"}):
         assert (await admin.get("/api/users", params=query)).status_code == 422, query
 
 

@@ -11,7 +11,7 @@ from semel.checking import EmailState
 from semel.cli.exits import Exit
 from semel.cli.opened import ask
 from semel.cli.output import AsJson, print_json, print_lines, print_pairs, print_table
-from semel.face import Semel
+from semel.face import AccountPage, Semel
 from semel.model import Account, Identity, Registration
 
 __all__ = ["account_shown", "check", "print_account", "registration", "removal", "user"]
@@ -101,15 +101,20 @@ def check(email: Annotated[str, typer.Argument(help="In any spelling.")], *, as_
         raise typer.Exit(Exit.FINDING)
 
 
+async def _accounts(semel: Semel, search: str | None, cursor: str | None, limit: int) -> AccountPage:
+    return await (semel.accounts(cursor, limit) if search is None else semel.search_accounts(search, cursor, limit))
+
+
 @user.command("list")
 def user_list(
     *,
     cursor: Annotated[str | None, typer.Option(help="Where the page before ended.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=_LIMIT, help="How many to show.")] = 100,
+    search: Annotated[str | None, typer.Option(help="Only those whose email, username or name contains it.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """List accounts, page by page."""
-    page = ask(lambda semel: semel.accounts(cursor, limit))
+    page = ask(lambda semel: _accounts(semel, search, cursor, limit))
     if as_json:
         print_json({"accounts": [account_shown(account) for account in page.accounts], "cursor": page.cursor})
         return

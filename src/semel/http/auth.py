@@ -52,7 +52,7 @@ async def _sign_up(call: Call) -> Response:
     account = account_answer(registered.account)
     token: str | UnsetType = UNSET
     if call.semel.parts.engine.awaits_proof(registered.account):
-        token = call.semel.sign_up_token(registered.account.registration)
+        token = await call.semel.sign_up_token(registered.account.registration)
     return reply(SignUpAnswer(user_id=account.id, account=account, sign_up_token=token), HTTPStatus.CREATED)
 
 
@@ -88,7 +88,9 @@ async def _masked(call: Call, key: str | None, body: SignUpRequest) -> Response:
         taken = True
     except (errors.IdentityAlreadyExists, errors.IdempotencyKeyReused, errors.RegistrationWithdrawn):
         pass  # each says that the email, or the key, was used before
-    answer = reply(PendingAnswer(message=_PENDING, sign_up_token=call.semel.sign_up_token(known)), HTTPStatus.ACCEPTED)
+    answer = reply(
+        PendingAnswer(message=_PENDING, sign_up_token=await call.semel.sign_up_token(known)), HTTPStatus.ACCEPTED
+    )
     if taken:
         answer.background = afterwards(call.semel, "sign_up", lambda: call.semel.tell_owner(body.email))
     return answer

@@ -8,12 +8,15 @@ from typing import Final
 
 from fastapi import Response
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from semel import errors
 from semel.administration import AccountUpdate
 from semel.api_keys import Scope
 from semel.deletion import delete_account
-from semel.http.asking import PAGE, asked_page, etag, expected_version, id_in_path
+from semel.errors import InvalidInput
+from semel.face import AccountPage
+from semel.http.asking import PAGE, Asked, asked_page, etag, expected_version, id_in_path
 from semel.http.body import JsonBody
 from semel.http.idempotency import idempotency_key
 from semel.http.operations import ANY, KEYED, OF_A_BODY, OF_AN_ADMINISTRATOR, Call, Operation, reply
@@ -67,9 +70,21 @@ def _not_an_administrators(call: Call) -> Callable[[Account], None]:
 
 
 async def _list(call: Call) -> Response:
-    asked = asked_page(call)
-    page = await call.semel.accounts(asked.cursor, asked.limit)
+    asked = asked_page(call, "q")
+    words = asked.more.get("q")
+    if words is None:
+        page = await call.semel.accounts(asked.cursor, asked.limit)
+    else:
+        page = await _found(call, words, asked)
     return reply(UsersAnswer(users=tuple(map(account_answer, page.accounts)), cursor=page.cursor))
+
+
+async def _found(call: Call, words: str, asked: Asked) -> AccountPage:
+    try:
+        return await call.semel.search_accounts(words, asked.cursor, asked.limit)
+    except InvalidInput as error:
+        error.errors = tuple(replace(one, field="q" if one.field == "words" else one.field) for one in error.errors)
+        raise
 
 
 async def _show(call: Call) -> Response:
@@ -135,7 +150,7 @@ USERS: Final = (
         summary="List accounts",
         handle=_list,
         answer=UsersAnswer,
-        query=PAGE,
+        query=(*PAGE, ("q", "string", "Only those whose email, username or full name contains this.")),
         needs=Scope.USERS_READ,
         raises=(*OF_AN_ADMINISTRATOR, errors.InvalidInput, *ANY),
     ),

@@ -28,6 +28,7 @@ from semel.ports import (
     Ref,
     Rejected,
     RemoteProvider,
+    Search,
     Sessions,
     SignedIn,
     Store,
@@ -135,10 +136,24 @@ class ObservedTidyingStore(ObservedStore):
         return await self._watch("tidy", self._tidying.tidy())
 
 
+class ObservedSearchingStore(ObservedStore):
+    """A store that finds accounts by a part of what people call them, watched."""
+
+    def __init__(self, store: Store, searching: Search, metrics: Metrics, clock: Clock) -> None:
+        super().__init__(store, metrics, clock)
+        self._searching = searching
+
+    async def search(self, words: str, cursor: str | None, limit: int) -> Page:
+        """See ``Search.search``."""
+        return await self._watch("search", self._searching.search(words, cursor, limit))
+
+
 def observed_store(store: Store, metrics: Metrics, clock: Clock) -> ObservedStore:
     """Return a store of the same abilities that is watched."""
     if isinstance(store, Tidies):
         return ObservedTidyingStore(store, store, metrics, clock)
+    if isinstance(store, Search):
+        return ObservedSearchingStore(store, store, metrics, clock)
     return ObservedStore(store, metrics, clock)
 
 

@@ -13,7 +13,7 @@ from semel.errors import StoreInconsistent
 from semel.model import RECORD_TYPES, Record
 from semel.stores.schema import Shape, fields
 
-__all__ = ["Codec", "Codecs", "moment_text"]
+__all__ = ["Codec", "Codecs", "ascii_lower", "moment_text"]
 
 R = TypeVar("R", bound=Record)
 
@@ -87,3 +87,8 @@ class Codecs:
     def __getitem__(self, kind: type[R]) -> Codec[R]:
         """Return the codec of this record type."""
         return self._codecs[kind]  # type: ignore[return-value]
+
+
+def ascii_lower(words: str) -> str:
+    """Return words with the letters of ASCII in lower case, as both databases do it."""
+    return "".join(letter.lower() if letter.isascii() else letter for letter in words)

@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from typing import Final, TypeVar, cast
 
 from semel.errors import WriteRefused
-from semel.model import Key, Record
+from semel.model import Account, Key, Record
 from semel.ports import Delete, Insert, Page, Ref, Write, in_order
+from semel.stores.codec import ascii_lower
 
 __all__ = ["MemoryStore", "Table", "apply"]
 
@@ -73,6 +74,14 @@ class MemoryStore:
         found = sorted((r for r in self._all(kind) if r.key > after), key=lambda r: r.key)[: limit + 1]
         return Page(tuple(found[:limit]), json.dumps(found[limit - 1].key) if len(found) > limit else None)
 
+    async def search(self, words: str, cursor: str | None, limit: int) -> Page:
+        """See ``Search.search``."""
+        said = ascii_lower(words)
+        after = tuple(json.loads(cursor)) if cursor else ()
+        found = [one for one in self._all(Account) if one.key > after and any(said in each for each in _called(one))]
+        found = sorted(found, key=lambda one: one.key)[: limit + 1]
+        return Page(tuple(found[:limit]), json.dumps(found[limit - 1].key) if len(found) > limit else None)
+
     async def ping(self) -> datetime:
         """See ``Store.ping``."""
         return self._now()
@@ -82,3 +91,7 @@ class MemoryStore:
 
     def _all(self, kind: type[R]) -> list[R]:
         return [cast("R", record) for (name, _), record in self.table.items() if name == kind.TYPE]
+
+
+def _called(account: Account) -> tuple[str, ...]:
+    return (account.email_canonical or "", account.username_canonical or "", ascii_lower(account.full_name or ""))

@@ -17,9 +17,9 @@ import asyncpg
 import msgspec
 
 from semel.errors import ConfigurationInvalid, InvalidInput, StoreRejected
-from semel.model import Key, Record
+from semel.model import Account, Key, Record
 from semel.ports import Also, ApplicationCallback, Page, Ref, Row, Write, in_order
-from semel.stores.codec import Codecs
+from semel.stores.codec import Codecs, ascii_lower
 from semel.stores.postgres_connect import Connection, connect
 from semel.stores.postgres_errors import (
     DRIVER_ERRORS,
@@ -130,6 +130,13 @@ class PostgresStore:
         key = _key(kind, cursor) if cursor else ()
         rows = await self._read(self._plain.page(kind, further=bool(key)), *key, limit + 1)
         records = tuple(self._record(kind, values) for (values,) in rows[:limit])
+        return Page(records, msgspec.json.encode(records[-1].key).decode() if len(rows) > limit else None)
+
+    async def search(self, words: str, cursor: str | None, limit: int) -> Page:
+        """See ``Search.search``. It reads the whole table where the database has no index for that (``pg_trgm``)."""
+        key = _key(Account, cursor) if cursor else ()
+        rows = await self._read(self._plain.search(further=bool(key)), ascii_lower(words), limit + 1, *key)
+        records = tuple(self._record(Account, values) for (values,) in rows[:limit])
         return Page(records, msgspec.json.encode(records[-1].key).decode() if len(rows) > limit else None)
 
     async def ping(self) -> datetime:

@@ -28,6 +28,9 @@ REFUSED: Final = "SEMEL"
 """The SQLSTATE of the error by which the function ``refuse`` names, in its detail, the places of refused writes."""
 _SHAPES_KEPT: Final = 1024
 
+_SEARCHED: Final = ("email_canonical", "username_canonical", "lower(full_name)")
+"""In the collation of these columns (C) the lower case is that of ASCII alone."""
+
 _Verbs = tuple[tuple[type[Write], type[Record]], ...]
 """What each write of a commit does, and to which type: all that the statement's text depends on."""
 
@@ -99,6 +102,15 @@ class Statements:
         if not further:
             return f"{self._tables[kind].select} ORDER BY {keys} LIMIT $1"
         return f"{self._tables[kind].select} WHERE ({keys}) > ({_numbers(1, end)}) ORDER BY {keys} LIMIT ${end + 1}"
+
+    def search(self, *, further: bool) -> str:
+        """Return the query for accounts that contain words, up to a limit: the first ones, or those further than an id.
+
+        The words are the first parameter, in lower case, the limit the second, the id the third.
+        """
+        after = "AND id > $3 " if further else ""
+        contains = " OR ".join(f"strpos({said}, $1) > 0" for said in _SEARCHED)
+        return f"{self._tables[Account].select} WHERE ({contains}) {after}ORDER BY id LIMIT $2"
 
     def _make_commit(self, verbs: _Verbs) -> str:
         texts, first = [], 1

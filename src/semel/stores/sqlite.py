@@ -19,7 +19,7 @@ import msgspec
 from semel.errors import FieldError, InvalidInput
 from semel.model import RECORD_TYPES, Account, Key, Record
 from semel.ports import Also, Insert, Page, Ref, Write, in_order
-from semel.stores.codec import Codecs, moment_text
+from semel.stores.codec import Codecs, ascii_lower, moment_text
 from semel.stores.schema import require_revision, version_table
 from semel.stores.sqlite_also import application
 from semel.stores.sqlite_file import (
@@ -32,7 +32,7 @@ from semel.stores.sqlite_file import (
     translated,
     use_wal,
 )
-from semel.stores.sqlite_sql import Statements
+from semel.stores.sqlite_sql import Statements, searching
 from semel.stores.sqlite_worker import Piece, Worker
 from semel.stores.sqlite_writer import Commit, GroupWriter
 
@@ -45,6 +45,7 @@ _Read = Callable[[sqlite3.Connection], object]
 
 _CODECS: Final = Codecs(moments_as_text=True)
 _STATEMENTS: Final = {kind: Statements(_CODECS[kind]) for kind in RECORD_TYPES}
+_SEARCH: Final = searching(Statements(_CODECS[Account]))
 _LOOK_AT_US: Final = f"EXISTS (SELECT 1 FROM {version_table(None)})"  # noqa: S608 - a constant
 _NOW: Final = f"SELECT strftime('%Y-%m-%dT%H:%M:%f', 'now') || '+00:00', {_LOOK_AT_US}"
 """SQLite's clock has milliseconds. The table makes it a look at the file as well."""
@@ -112,6 +113,13 @@ class SqliteStore:
             found = await self._records(kind, statements.first_page, limit + 1)
         else:
             found = await self._records(kind, statements.next_page, *_key(kind, cursor), limit + 1)
+        return Page(tuple(found[:limit]), msgspec.json.encode(found[limit - 1].key).decode() if found[limit:] else None)
+
+    async def search(self, words: str, cursor: str | None, limit: int) -> Page:
+        """See ``Search.search``. It reads the whole table."""
+        said = ascii_lower(words)
+        (after,) = _key(Account, cursor) if cursor is not None else ("",)
+        found = await self._records(Account, _SEARCH, said, said, said, after, limit + 1)
         return Page(tuple(found[:limit]), msgspec.json.encode(found[limit - 1].key).decode() if found[limit:] else None)
 
     async def ping(self) -> datetime:

@@ -6,14 +6,18 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Final, Generic, TypeVar
 
-from semel.model import Record
+from semel.model import Account, Record
 from semel.ports import Insert, Replace, Write
 from semel.stores.codec import Codec
 from semel.stores.schema import references, table_name
 
-__all__ = ["Statements", "broken_reference"]
+__all__ = ["Statements", "broken_reference", "searching"]
 
 R = TypeVar("R", bound=Record)
+
+
+_SEARCHED: Final = ("email_canonical", "username_canonical", "lower(full_name)")
+"""SQLite's lower case is that of ASCII alone."""
 
 
 class Statements(Generic[R]):
@@ -36,6 +40,7 @@ class Statements(Generic[R]):
         self.get: Final = f"{select} WHERE {named}"
         self.due: Final = f"{select} WHERE due_at <= ? ORDER BY due_at LIMIT ?"
         self.first_page: Final = f"{select} {order}"
+        self.select: Final = select
         self.next_page: Final = f"{select} WHERE ({', '.join(keys)}) > ({_places(keys)}) {order}"
 
     def write(self, write: Write, row: Sequence[object]) -> tuple[str, Sequence[object]]:
@@ -49,6 +54,12 @@ class Statements(Generic[R]):
         if isinstance(write, Replace):
             return self.replace, (*row[end:], *row[:end], write.record.version)
         return self.delete, (*row[:end], write.record.version)
+
+
+def searching(accounts: Statements[Account]) -> str:
+    """Return the query for accounts: the words three times, in lower case, the id to begin after, the limit."""
+    contains = " OR ".join(f"instr({said}, ?) > 0" for said in _SEARCHED)
+    return f"{accounts.select} WHERE ({contains}) AND id > ? ORDER BY id LIMIT ?"
 
 
 def broken_reference(connection: sqlite3.Connection, writes: Sequence[Write]) -> str | None:

@@ -19,6 +19,7 @@ EXTRA_OF = {
     "semel.providers.http": "keycloak supabase",
     "semel.couriers.webhooks": "webhooks",
     "semel.invitation_mails": "mail server",
+    "semel.link_mails": "mail server",
     "semel.providers.keycloak": "keycloak",
     "semel.providers.keycloak_admin": "keycloak",
     "semel.providers.keycloak_answers": "keycloak",

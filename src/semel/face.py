@@ -178,7 +178,10 @@ class Semel(Administration, SelfService):
         await self._sessions.sign_out(as_secret("access_token", access_token))
 
     async def current_account(self, access_token: str | Secret) -> Account:
-        """Return the account that an access token speaks for. Raises ``InvalidToken`` or a ``StoreError``."""
+        """Return the account that an access token speaks for.
+
+        Raises ``InvalidToken``, at a remote provider also ``ProviderUnavailable``, or a ``StoreError``.
+        """
         return await self._sessions.authenticate(as_secret("access_token", access_token))
 
     async def account(self, account_id: str) -> Account:

@@ -348,6 +348,13 @@ class Sessions(Protocol):
         """Exchange the refresh token; ``Absent`` where it is not, or no longer, good."""
         ...
 
+    async def whose(self, access_token: Secret) -> Found | Absent | Unknown:
+        """Return the identity that an access token speaks for.
+
+        ``Absent``: the token is none, has expired, or its session has ended; or its identity is kept from signing in.
+        """
+        ...
+
     async def sign_out(self, access_token: Secret) -> Done | Absent | Unknown:
         """End the session; one that has ended counts as done.
 

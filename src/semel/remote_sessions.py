@@ -54,9 +54,21 @@ class RemoteSessions:
         if isinstance(said, Unknown):
             raise self._unavailable(said)
 
-    async def authenticate(self, access_token: Secret) -> Account:  # noqa: ARG002 - as ``SessionKeeper`` has it
-        """Raise ``InvalidToken``: the token is the provider's, and nothing of ours can tell whose."""
-        raise InvalidToken("This access token is the identity provider's own: ask the provider whose it is")
+    async def authenticate(self, access_token: Secret) -> Account:
+        """Return the account that the provider's token speaks for: it is asked each time.
+
+        Raises ``InvalidToken`` also where the account is switched off or awaits its proof, ``ProviderUnavailable`` or a
+        ``StoreError``.
+        """
+        said = await self._sessions.whose(access_token)
+        if isinstance(said, Unknown):
+            raise self._unavailable(said)
+        account = None
+        if not isinstance(said, Absent):
+            account = await self._engine.store.get(Account, (said.identity_id,))
+        if account is None or not account.lets_in(self._engine.clock.now()) or self._engine.awaits_proof(account):
+            raise InvalidToken
+        return account
 
     def _unavailable(self, said: Unknown) -> ProviderUnavailable:
         return ProviderUnavailable(retry_after=said.retry_after or self._engine.options.provider_timeout)

@@ -58,10 +58,32 @@ async def test_a_wrong_password_is_refused(site: Site) -> None:
 
 
 async def test_its_access_tokens_are_the_providers_to_judge(site: Site) -> None:
-    """Nothing of ours can tell whose they are, so none is taken."""
+    """It says whose one is; the account's gate is ours."""
+    account = await site.sign_up()
+    tokens = (await site.semel.sign_in(EMAIL, PASSWORD)).tokens
+    assert (await site.semel.current_account(tokens.access_token)).id == account.id
+    with pytest.raises(InvalidToken):
+        await site.semel.current_account("nobody's token")
+    seen = await site.semel.account(account.id)
+    await site.store.commit([Replace(seen.but(is_active=False))], SystemIds().token())
+    with pytest.raises(InvalidToken):
+        await site.semel.current_account(tokens.access_token)
+
+
+async def test_a_token_of_an_identity_without_an_account_is_none(site: Site) -> None:
+    """Its sign-in would make the account; a token alone does not."""
+    site.provider.plant(EMAIL, Secret(PASSWORD))
+    said = await site.provider.sign_in(EMAIL, Secret(PASSWORD))
+    assert isinstance(said, SignedIn)
+    with pytest.raises(InvalidToken):
+        await site.semel.current_account(said.tokens.access_token)
+
+
+async def test_a_provider_that_is_silent_is_no_reason_to_sign_out(site: Site) -> None:
     await site.sign_up()
     tokens = (await site.semel.sign_in(EMAIL, PASSWORD)).tokens
-    with pytest.raises(InvalidToken, match="provider"):
+    site.plan.next("whose", Fault.DROP)
+    with pytest.raises(ProviderUnavailable):
         await site.semel.current_account(tokens.access_token)
 
 

@@ -57,6 +57,7 @@ class GoTrue:
             ("GET", "/admin/users"): self._list,
             ("POST", "/token"): self._token,
             ("POST", "/logout"): self._logout,
+            ("GET", "/user"): self._me,
             ("GET", "/settings"): _settings,
         }
         if user := re.fullmatch(r"/admin/users/(.+)", path):
@@ -158,6 +159,17 @@ class GoTrue:
         if self.provider.state == before:
             return problem(403, "session_not_found", "Session from session_id claim in JWT does not exist")
         return Reply(204)
+
+    async def _me(self, asked: Asked) -> Reply:
+        token = asked.headers["authorization"].removeprefix("Bearer ")
+        if token not in self.owners:
+            return problem(403, "bad_jwt", "invalid JWT: unable to parse or verify signature")
+        found = await self.provider.find(self.owners[token])
+        if isinstance(found, Found) and found.disabled:
+            return problem(403, "user_banned", "User is banned")
+        if not isinstance(await self.provider.whose(Secret(token)), Found):
+            return problem(403, "session_not_found", "Session from session_id claim in JWT does not exist")
+        return await self._shown(self.owners[token])
 
     def _with_email(self, email: str) -> Found | None:
         return next((each for each in self.provider.everybody() if each.email == email), None)

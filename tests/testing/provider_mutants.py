@@ -333,6 +333,25 @@ class NeverSignsOut(FakeProvider):
         return Done()
 
 
+class KnowsTheSignedOut(FakeProvider):
+    """An access token speaks for its identity for ever."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._known: dict[str, Found] = {}
+
+    @override
+    async def sign_in(self, email: str, password: Secret) -> SignedIn | Absent | Unknown:
+        said = await super().sign_in(email, password)
+        if isinstance(said, SignedIn):
+            self._known[said.tokens.access_token] = said.identity
+        return said
+
+    @override
+    async def whose(self, access_token: Secret) -> Found | Absent | Unknown:
+        return self._known.get(access_token.reveal()) or await super().whose(access_token)
+
+
 class RefreshesTheDeleted(FakeProvider):
     """A refresh looks at the token alone."""
 

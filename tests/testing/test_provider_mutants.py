@@ -40,6 +40,7 @@ MUTANTS: list[tuple[type[FakeProvider], ProviderPromise]] = [
     (mutants.ClosesOnce, contract.closing_a_provider_twice_is_harmless),
     (mutants.SignsAnyoneIn, contract.sign_in_gives_the_identity_and_tokens),
     (mutants.NeverSignsOut, contract.a_session_is_refreshed_until_it_ends),
+    (mutants.KnowsTheSignedOut, contract.an_access_token_tells_whose_it_is),
     (mutants.RefreshesTheDeleted, contract.sessions_end_with_their_identity),
     (mutants.DisablesNobody, contract.a_disabled_identity_signs_nobody_in),
 ]

@@ -222,6 +222,6 @@ AUTH: Final = (
         handle=_me,
         answer=AccountAnswer,
         bearer=True,
-        raises=(errors.InvalidToken, *ANY),
+        raises=(errors.InvalidToken, errors.ProviderUnavailable, *ANY),
     ),
 )

@@ -214,6 +214,7 @@ INVITATIONS: Final = (
             *KEYED,
             *_CANNOT_BE_ACCEPTED,
             errors.InvalidToken,
+            errors.ProviderUnavailable,
             errors.NotFound,
             errors.UserAlreadyExists,
             errors.IdentityAlreadyExists,

@@ -35,7 +35,7 @@ OF_A_BODY: Final = (
     errors.InvalidInput,
 )
 """What any operation with a body may answer besides."""
-OF_AN_ADMINISTRATOR: Final = (errors.InvalidToken, errors.Forbidden)
+OF_AN_ADMINISTRATOR: Final = (errors.InvalidToken, errors.Forbidden, errors.ProviderUnavailable)
 """What any operation may answer that needs an administrator or an API key."""
 KEYED: Final = (errors.IdempotencyKeyInvalid, errors.IdempotencyKeyReused)
 """What any operation with an idempotency key may answer besides."""

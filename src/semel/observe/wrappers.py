@@ -248,6 +248,10 @@ class ObservedSignIn(ObservedRemoteProvider):
         """See ``Sessions.refresh``."""
         return await self._watch("refresh", self._sessions.refresh(refresh_token))
 
+    async def whose(self, access_token: Secret) -> Found | Absent | Unknown:
+        """See ``Sessions.whose``."""
+        return await self._watch("whose", self._sessions.whose(access_token))
+
     async def sign_out(self, access_token: Secret) -> Done | Absent | Unknown:
         """See ``Sessions.sign_out``."""
         return await self._watch("sign_out", self._sessions.sign_out(access_token))

@@ -118,6 +118,20 @@ class KeycloakProvider:
         deadline = self._deadline()
         return await self._whose(await self._grants.refresh(refresh_token, deadline), deadline)
 
+    async def whose(self, access_token: Secret) -> Found | Absent | Unknown:
+        """See ``Sessions.whose``. The token must have the scope ``openid``, as those of ``sign_in`` have."""
+        deadline = self._deadline()
+        session = await self._tokens.session(access_token, deadline)
+        if not isinstance(session, str):
+            return session
+        subject = await self._grants.subject(access_token, deadline)
+        if not isinstance(subject, str):
+            return subject
+        user = await self._users.named(subject, deadline)
+        if not isinstance(user, User):
+            return user
+        return Absent() if user.found.disabled else user.found
+
     async def sign_out(self, access_token: Secret) -> Done | Absent | Unknown:
         """See ``Sessions.sign_out``."""
         deadline = self._deadline()

@@ -19,7 +19,7 @@ from semel.model import Secret
 from semel.ports import Exists, Found, Rejected, Tokens, Unknown
 from semel.providers.http import Answer, unknown
 
-__all__ = ["ID", "PROOF", "Opened", "Proofs", "User", "gone", "opened", "refused", "unsendable"]
+__all__ = ["ID", "PROOF", "Opened", "Proofs", "User", "gone", "opened", "refused", "subject", "unsendable"]
 
 ID: Final = "semel_id"
 """The attribute that says our id."""
@@ -137,6 +137,14 @@ def opened(body: object) -> Opened | None:
     except (ValueError, msgspec.MsgspecError, IndexError):
         return None
     return Opened(subject.sub, Tokens(session.access_token, session.refresh_token, session.expires_in))
+
+
+def subject(body: object) -> str | None:
+    """Return the id of the user whom an answer of the userinfo endpoint tells of (OpenID Connect Core 1.0, 5.3.2)."""
+    try:
+        return msgspec.convert(body, _Subject).sub
+    except msgspec.ValidationError:
+        return None
 
 
 def gone(answer: Answer) -> bool:

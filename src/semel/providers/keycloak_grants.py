@@ -8,11 +8,14 @@ from typing import Final
 from semel.model import Secret
 from semel.ports import Absent, Unknown, Verified
 from semel.providers.http import Answer, Http, Request, nonsense, unknown
-from semel.providers.keycloak_answers import Opened, opened
+from semel.providers.keycloak_answers import Opened, opened, subject
 from semel.providers.keycloak_http import TOKEN
 
 __all__ = ["Grants"]
 
+_USERINFO: Final = "/protocol/openid-connect/userinfo"
+_NOBODYS: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+"""Of a session that has ended or a user that is disabled; of a token without the scope ``openid``."""
 _NO_GRANT: Final = "invalid_grant"
 """What the token endpoint says of a password, a user or a refresh token that is not good (RFC 6749, 5.2)."""
 _RIGHT_BUT: Final = "Account is not fully set up"
@@ -33,6 +36,15 @@ class Grants:
         """Exchange a refresh token."""
         form = {"grant_type": "refresh_token", "refresh_token": refresh_token.reveal()}
         return self._session(await self._http.send(Request("POST", TOKEN, form=form), deadline))
+
+    async def subject(self, access_token: Secret, deadline: float) -> str | Absent | Unknown:
+        """Return the provider's id of whose token it is, while its session goes on. The token is a genuine one."""
+        answer = await self._http.send(Request("GET", _USERINFO, bearer=access_token), deadline)
+        if isinstance(answer, Unknown):
+            return answer
+        if answer.status == HTTPStatus.OK:
+            return subject(answer.body) or nonsense(answer)
+        return Absent() if answer.status in _NOBODYS else unknown(answer, self._http.name)
 
     async def end(self, session: Opened, deadline: float) -> None:
         """End a session whose tokens nobody else has, so that nothing hangs on its end."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import quote_plus
@@ -35,7 +35,18 @@ class _Granted(msgspec.Struct, frozen=True):
 
 def client(client_id: str, secret: Secret) -> httpx.Auth:
     """Return what lets a client in (RFC 6749, 2.3.1)."""
-    return httpx.BasicAuth(quote_plus(client_id), quote_plus(secret.reveal()))
+    return _ClientAuth(quote_plus(client_id), quote_plus(secret.reveal()))
+
+
+class _ClientAuth(httpx.BasicAuth):
+    """Lets a client in, unless a request brings a person's token."""
+
+    @override
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response]:
+        if "Authorization" in request.headers:
+            yield request
+        else:
+            yield from super().auth_flow(request)
 
 
 class ServiceToken(httpx.Auth):

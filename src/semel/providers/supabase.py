@@ -105,6 +105,10 @@ class SupabaseProvider:
         """See ``Sessions.refresh``."""
         return await self._grants.refresh(refresh_token, self._deadline())
 
+    async def whose(self, access_token: Secret) -> Found | Absent | Unknown:
+        """See ``Sessions.whose``."""
+        return await self._grants.whose(access_token, self._deadline())
+
     async def sign_out(self, access_token: Secret) -> Done | Absent | Unknown:
         """See ``Sessions.sign_out``."""
         return await self._grants.sign_out(access_token, self._deadline())

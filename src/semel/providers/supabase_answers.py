@@ -18,6 +18,7 @@ from semel.ports import Exists, Found, Rejected, SignedIn, Tokens, Unknown
 from semel.providers.http import Answer, unknown
 
 __all__ = [
+    "BARRED",
     "ENDED",
     "NOT_SIGNED_IN",
     "NO_TOKEN",
@@ -48,6 +49,9 @@ REFRESH_OVER: Final = frozenset(
 
 ENDED: Final = frozenset({"session_expired", "session_not_found", "user_not_found"})
 """With these the session of a token that is genuine has ended."""
+
+BARRED: Final = frozenset({"user_banned"})
+"""With these the session of a genuine token goes on, and lets nobody in."""
 
 NO_TOKEN: Final = frozenset({"bad_jwt", "no_authorization"})
 """With these a person's token is none, or has expired."""

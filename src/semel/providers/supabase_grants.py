@@ -7,7 +7,7 @@ from http import HTTPStatus
 from typing import Final
 
 from semel.model import Secret
-from semel.ports import Absent, Clock, Done, SignedIn, Unknown, Verified
+from semel.ports import Absent, Clock, Done, Found, SignedIn, Unknown, Verified
 from semel.providers import supabase_answers as answers
 from semel.providers.http import Answer, Http, Request, nonsense, unknown
 
@@ -35,6 +35,19 @@ class Grants:
         """Exchange a refresh token."""
         answer = await self._token("refresh_token", {"refresh_token": refresh_token.reveal()}, deadline)
         return self._session(answer, answers.REFRESH_OVER)
+
+    async def whose(self, access_token: Secret, deadline: float) -> Found | Absent | Unknown:
+        """Return the user of a token whose session goes on."""
+        if _BEARER.fullmatch(access_token.reveal()) is None:
+            return Absent()
+        answer = await self._http.send(Request("GET", "/user", bearer=access_token), deadline)
+        if isinstance(answer, Unknown):
+            return answer
+        if answer.status == HTTPStatus.OK:
+            found = answers.user(answer.body, self._clock.now())
+            return nonsense(answer) if found is None else Absent() if found.disabled else found
+        over = answer.code in answers.NO_TOKEN | answers.ENDED | answers.BARRED
+        return Absent() if over else unknown(answer, self._http.name)
 
     async def sign_out(self, access_token: Secret, deadline: float) -> Done | Absent | Unknown:
         """End the session of a token, and no other of its user's."""

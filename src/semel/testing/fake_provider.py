@@ -97,6 +97,11 @@ class ProviderFace(ABC):
         answer: SignedIn | Absent | Unknown = await self.ask("refresh", refresh_token)
         return answer
 
+    async def whose(self, access_token: Secret) -> Found | Absent | Unknown:
+        """See ``Sessions.whose``."""
+        answer: Found | Absent | Unknown = await self.ask("whose", access_token)
+        return answer
+
     async def sign_out(self, access_token: Secret) -> Done | Absent | Unknown:
         """See ``Sessions.sign_out``."""
         answer: Done | Absent | Unknown = await self.ask("sign_out", access_token)

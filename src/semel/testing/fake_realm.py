@@ -165,6 +165,12 @@ class Realm(msgspec.Struct, frozen=True):
             return state, Absent()
         return self._session(_without(state, old), kept)
 
+    def whose(self, state: State, access_token: Secret) -> tuple[State, Found | Absent]:
+        """See ``Sessions.whose``."""
+        session = next((each for each in state.sessions if each.access == _token_digest(access_token)), None)
+        kept = next((each for each in state.identities if session and each.provider_id == session.provider_id), None)
+        return state, Absent() if kept is None or kept.disabled else self._found(kept)
+
     def sign_out(self, state: State, access_token: Secret) -> tuple[State, Done]:
         """See ``Sessions.sign_out``."""
         old = next((each for each in state.sessions if each.access == _token_digest(access_token)), None)

@@ -42,6 +42,7 @@ _ARGUMENTS: Final[Mapping[str, Any]] = {
     "verify_password": tuple[str, str | None, Secret],
     "sign_in": tuple[str, Secret],
     "refresh": tuple[Secret],
+    "whose": tuple[Secret],
     "sign_out": tuple[Secret],
     "plan.next": tuple[str, list[Fault | None]],
     "plan.always": tuple[Fault, list[str]],

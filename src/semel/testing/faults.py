@@ -28,6 +28,7 @@ PROVIDER_OPERATIONS: Final = (
     "verify_password",
     "sign_in",
     "refresh",
+    "whose",
     "sign_out",
 )
 MAILER_OPERATIONS: Final = ("send",)

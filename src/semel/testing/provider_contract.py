@@ -374,6 +374,25 @@ async def a_session_is_refreshed_until_it_ends(bench: ProviderBench) -> None:
         expect(refreshed == Absent(), f"a dead refresh token was answered {type(refreshed).__name__}")
 
 
+async def an_access_token_tells_whose_it_is(bench: ProviderBench) -> None:
+    """While its session goes on: neither after the sign-out, nor while the identity is disabled; and nobody's none."""
+    provider, (new, found) = _sessions(bench), await bench.made()
+    tokens = await _signed_in(bench, new)
+    told = await provider.whose(Secret(tokens.access_token))
+    expect(told == found, f"a live access token was answered {type(told).__name__}")
+    for nobodys in (bench.ids.secret(), "no token\r\nX: y", ""):
+        answer = await provider.whose(Secret(nobodys))
+        expect(answer == Absent(), f"what is no token was answered {type(answer).__name__}")
+    await bench.provider.update(new.id, disabled=True)
+    answer = await provider.whose(Secret(tokens.access_token))
+    expect(answer == Absent(), f"the token of a disabled identity was answered {type(answer).__name__}")
+    await bench.provider.update(new.id, disabled=False)
+    tokens = await _signed_in(bench, new)
+    await provider.sign_out(Secret(tokens.access_token))
+    answer = await provider.whose(Secret(tokens.access_token))
+    expect(answer == Absent(), f"the token of a session that has ended was answered {type(answer).__name__}")
+
+
 async def sessions_end_with_their_identity(bench: ProviderBench) -> None:
     """Once the identity is deleted nobody signs in with it, nor refreshes."""
     provider, (new, found) = _sessions(bench), await bench.made()
@@ -469,6 +488,7 @@ PROVIDER_CONTRACT: tuple[ProviderPromise, ...] = (
 SESSIONS_CONTRACT: tuple[ProviderPromise, ...] = (
     sign_in_gives_the_identity_and_tokens,
     a_session_is_refreshed_until_it_ends,
+    an_access_token_tells_whose_it_is,
     sessions_end_with_their_identity,
     a_disabled_identity_signs_nobody_in,
 )

@@ -11,7 +11,7 @@ from httpx import AsyncClient, Response
 
 from semel import Invite, Scope, Semel
 from semel.http import create_app
-from semel.testing import VirtualClock
+from semel.testing import FakeProvider, VirtualClock
 from tests.http.conftest import SETTINGS, running, settings
 
 _KEY = {"Idempotency-Key": "8e03978e-40d5-43e8-bc93-6894a57f9324"}
@@ -62,9 +62,10 @@ class House:
 
 
 @pytest.fixture
-async def house() -> AsyncIterator[House]:
+async def house(request: pytest.FixtureRequest) -> AsyncIterator[House]:
+    """With identities in the store, or at the provider that a test asks for."""
     clock = VirtualClock(flowing=False)
-    semel = Semel(SETTINGS, clock=clock)
+    semel = Semel(SETTINGS, clock=clock, provider=getattr(request, "param", None))
     app = create_app(SETTINGS, semel=semel)
     async with running(app) as client:
         token = (await semel.create_api_key("all", tuple(Scope))).token.reveal()
@@ -160,6 +161,7 @@ async def test_an_email_has_one_pending_invitation(house: House) -> None:
     assert (taken.status_code, taken.json()["code"]) == (409, "user_already_exists")
 
 
+@pytest.mark.parametrize("house", [None, FakeProvider()], indirect=True, ids=["embedded", "remote"])
 async def test_somebody_with_an_account_takes_it_with_that(house: House) -> None:
     """200, and the role is granted once; not signed in, an unproved account stands in nobody's way."""
     account = (await house.semel.register(email="ada@example.com", password=_PASSWORD)).account

@@ -99,7 +99,7 @@ class Servers:
 
     def run(self, *command: str, database_url: str, **settings: str) -> subprocess.CompletedProcess[str]:
         """Run a command of ``semel`` to its end."""
-        variables = environment(database_url, settings)
+        variables = self._environment(database_url, settings)
         done = subprocess.run([*_SEMEL, *command], env=variables, capture_output=True, text=True, check=False)
         self._new_log().write_text(done.stdout + done.stderr)
         return done
@@ -115,7 +115,7 @@ class Servers:
         """Run a server and yield it at once, so that several may start side by side; see ``Server.wait``."""
         port = free_port()
         settings = {"SEMEL_PORT": str(port), **settings}
-        return self.process([*_SEMEL, "serve"], port, environment(database_url, settings))
+        return self.process([*_SEMEL, "serve"], port, self._environment(database_url, settings))
 
     @contextmanager
     def process(
@@ -143,6 +143,10 @@ class Servers:
         found = leaked(text, self._secrets)
         assert not found, f"{log} shows a secret {len(found)} time(s), first here: {found[0]}"
         assert UNDECLARED not in text, f"{log}: an answer that the OpenAPI document does not know"
+
+    def _environment(self, database_url: str, settings: Mapping[str, str]) -> dict[str, str]:
+        """Return the environment of a server that leaves no mail where the tests are run from."""
+        return environment(database_url, {"SEMEL_MAIL_DIRECTORY": str(self._directory / "mail"), **settings})
 
     def _new_log(self) -> Path:
         self._started += 1

@@ -392,7 +392,7 @@ EDITS: dict[str, Callable[[bytes], bytes]] = {
     "a letter": lambda data: data.replace(b'"held"', b'"owned"', 1),
     "half": lambda data: data[: len(data) // 2],
     "nothing": lambda _: b"",
-    "a type": lambda data: _resealed(data, b'"account":[]', b'"account":[],"invitation":[{}]'),
+    "a type": lambda data: _resealed(data, b'"account":[]', b'"account":[],"colour":[{}]'),
     "a field": lambda data: _resealed(data, b'"id":"0"', b'"colour":"red","id":"0"'),
     "a state": lambda data: _resealed(data, b'"held"', b'"suspended"'),
 }

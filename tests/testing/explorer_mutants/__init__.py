@@ -71,7 +71,7 @@ MUTANTS = (
     Mutant(steps.takes_any_payload, "embedded/fresh/no-key+no-key-u", 0, "K", ("semel.registrar.same_intent",)),
     Mutant(steps.gives_up_nothing, "own/refusing/key+upkeep", 1, "P", ("semel.protocol.ending._forward",)),
     Mutant(steps.releases_the_first, "embedded/two-names/delete", 0, "U", ("semel.protocol.commits.account_end",)),
-    Mutant(steps.withdraws_by_key, "embedded/reused/delete", 0, "W", ("semel.deletion._made",)),
+    Mutant(steps.withdraws_by_key, "embedded/reused/delete", 0, "W", ("semel.protocol.owning._made",)),
     Mutant(steps.asks_nobody, "own/removal-due/upkeep", 0, "W", _LOOK),
     Mutant(steps.takes_silence_for_absence, "own/removal-due/upkeep", 1, "W", _LOOK),
     Mutant(steps.takes_a_delete_for_absence, "own/removal-due/upkeep", 1, "WD", _LOOK),

@@ -99,10 +99,10 @@ def releases_the_first(owned: Owned, now: datetime, options: Options, *, embedde
     return [write for write in writes if write.record not in kept]
 
 
-def withdraws_by_key(registration: Registration | None, account_id: str) -> bool:
+def withdraws_by_key(registration: Registration, account_id: str) -> bool:
     """An account's end withdraws whatever registration has its key by now."""
     del account_id
-    return registration is not None and registration.state is RegistrationState.COMPLETED
+    return registration.state is RegistrationState.COMPLETED
 
 
 async def gives_up_nothing(engine: Engine, holding: Held, provider_id: str | None) -> str | None:

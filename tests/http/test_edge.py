@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from http import HTTPStatus
 from typing import Any
 
 import pytest
@@ -33,6 +34,10 @@ async def _well(request: Request) -> Response:
     return JSONResponse({"request_id": request.state.request_id}, headers={"cache-control": "max-age=60"})
 
 
+async def _made() -> Response:
+    return Response(status_code=HTTPStatus.CREATED)
+
+
 async def _broken() -> Response:
     try:
         int(_SECRET)
@@ -58,6 +63,7 @@ def _app() -> FastAPI:
     app.add_middleware(LastResort)
     app.add_middleware(Edge, clock=VirtualClock(), ids=SequentialIds())
     app.add_api_route("/well/{word}", _well)
+    app.add_api_route("/made", _made)
     app.add_api_route("/broken", _broken)
     app.add_api_route("/midway", _broken_midway)
     app.add_api_route("/gone", _hung_up)
@@ -91,6 +97,13 @@ async def test_a_request_id_is_made_told_and_logged(lines: Lines) -> None:
     (line,) = lines()
     assert (line["event"], line["route"], line["status"]) == ("http.request", "/well/{word}", 200)
     assert _SECRET not in str(lines())
+
+
+async def test_a_status_is_logged_as_its_number(lines: Lines) -> None:
+    """Also where the route names it: for people a line shows each value as Python does."""
+    await _client().get("/made")
+    (line,) = lines()
+    assert repr(line["status"]) == "201"
 
 
 async def test_every_log_line_of_a_request_carries_its_id(lines: Lines) -> None:

@@ -93,7 +93,7 @@ class _Exchange:
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self.status = message["status"]
+            self.status = int(message["status"])  # of an HTTPStatus a line for people would show the name as well
             given = dict(message["headers"])
             message["headers"] += [header for header in self._headers if header[0] not in given]
         await self._send(message)

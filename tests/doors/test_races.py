@@ -1,0 +1,45 @@
+"""A crowd at each door, over two servers: one account, and everybody is told so, or is told why not."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+import pytest
+
+from tests.doors.house import House, left
+from tests.doors.table import Answer, Row, Wanted
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+CROWD = 10
+
+
+async def _at_once(row: Row, house: House, intents: Iterable[Wanted], parties: int) -> list[Answer]:
+    """Send them at the two servers in turn, so many of which must meet before the store."""
+    calls = [row.send(house.servers[number % 2], one) for number, one in enumerate(intents)]
+    return await house.meeting(calls, parties)
+
+
+async def test_one_key_is_one_account(row: Row, any_house: House) -> None:
+    """Of one intent, however often it is sent, all are told the same success."""
+    wanted = await row.wanted(any_house)
+    # One of each server's comes as far as the store: the rest of its crowd waits for that one.
+    told = await _at_once(row, any_house, [wanted] * CROWD, len(any_house.servers))
+    assert set(told) == {row.success(told[0].account_id)}
+    assert left(await any_house.rest()) == row.leaves(1, remote=any_house.provider is not None)
+
+
+async def test_other_keys_are_other_intents(row: Row, any_house: House) -> None:
+    """Of several intents for one person one has the account; the others are told who has it, or have it as well."""
+    wanted = await row.wanted(any_house)
+    intents = [wanted.again(number) for number in range(CROWD)]
+    told = await _at_once(row, any_house, intents, CROWD)
+    (account_id,) = {one.account_id for one in told} - {None}
+    others = row.others or row.success(account_id)
+    assert Counter(told) == Counter([row.success(account_id), *[others] * (CROWD - 1)])
+    seen = await any_house.rest()
+    assert left(seen) == row.leaves(1, remote=any_house.provider is not None)
+    won = next(one for one, answer in zip(intents, told, strict=True) if answer == row.success(account_id))
+    for server in any_house.servers:
+        assert await row.send(server, won) == row.success(account_id)

@@ -86,13 +86,6 @@ async def test_keys_of_different_callers_never_meet(admin: AsyncClient, semel: S
     assert other.json()["id"] != first.json()["id"]
 
 
-async def test_ten_racing_creates_are_one_account(admin: AsyncClient) -> None:
-    """One 201, nine 409."""
-    bodies = [{**_ADA, "full_name": f"Ada {number}"} for number in range(10)]
-    answers = await asyncio.gather(*(admin.post("/api/users", json=body) for body in bodies))
-    assert Counter(answer.status_code for answer in answers) == {201: 1, 409: 9}
-
-
 async def test_accounts_are_listed_page_by_page(admin: AsyncClient) -> None:
     """Each once; a query that is not known is refused, and so is a cursor of nowhere."""
     made = {(await _made(admin, email=f"{name}@example.com", username=None))["id"] for name in "abcde"}

@@ -38,16 +38,17 @@ async def everything(engine: Engine, account_id: str) -> Owned | None:
     refs = [
         Ref(Identity, (account_id,)),
         Ref(Registration, (account.registration,)),
+        Ref(Invited, (account.email_canonical or "",)),
         *(Ref(Identifier, name) for name in account.identifiers),
         *(Ref(SessionFamily, (session,)) for session in account.sessions),
         *(Ref(Link, (link,)) for link in account.links),
     ]
-    identity, made_by, *others = await engine.store.get_many(refs)
+    identity, made_by, named, *others = await engine.store.get_many(refs)
     is_its_own = identity is None or getattr(identity, "state", None) is IdentityState.OWNED or account.released
     if not is_its_own:
         return None
     registration = made_by if isinstance(made_by, Registration) and _made(made_by, account_id) else None
-    invitation, invited = await _invited(engine, registration)
+    invitation, invited = await _invited(engine, account_id, registration, named)
     return Owned(
         account,
         identity if isinstance(identity, Identity) else None,
@@ -68,12 +69,18 @@ def _of(kind: type[R], records: list[Record | None], account_id: str) -> tuple[R
     return tuple(one for one in records if isinstance(one, kind) and getattr(one, "account_id", None) == account_id)
 
 
-async def _invited(engine: Engine, registration: Registration | None) -> tuple[Invitation | None, Invited | None]:
-    """Return the invitation that was accepted, while it names the person, and what says so of its email."""
-    if registration is None or registration.invitation is None:
-        return None, None
-    invitation = await engine.store.get(Invitation, (registration.invitation,))
-    if invitation is None or invitation.email_canonical is None or invitation.account_id != registration.account_id:
+async def _invited(
+    engine: Engine, account_id: str, registration: Registration | None, named: Record | None
+) -> tuple[Invitation | None, Invited | None]:
+    """Return the invitation that was accepted, while it names the person, and what says so of its email.
+
+    ``registration`` knows it if it made the account; ``named``, what the account's email has, if the person had one.
+    """
+    accepted = registration.invitation if registration is not None else None
+    if accepted is None and isinstance(named, Invited):
+        accepted = named.invitation
+    invitation = await engine.store.get(Invitation, (accepted,)) if accepted is not None else None
+    if invitation is None or invitation.email_canonical is None or invitation.account_id != account_id:
         return None, None
     invited = await engine.store.get(Invited, (invitation.email_canonical,))
     return invitation, invited if invited is not None and invited.invitation == invitation.id else None

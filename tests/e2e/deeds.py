@@ -20,7 +20,7 @@ from semel.system import SystemIds
 from semel.testing import Fault
 from semel.testing.fake_server import FakeProviderServer
 from tests.e2e.killing import Process, open_store
-from tests.e2e.scenes import LOGIN, Scene, caller
+from tests.e2e.scenes import LOGIN, Scene, account_in, caller
 from tests.e2e.snapshot import account, condemned, latest
 
 
@@ -95,8 +95,8 @@ class SignUp(Request):
         """See that the same request has a success, the same each time, and that the password opens it."""
         answer = await self.scene.sign_up(client, self.person)
         assert answer.status_code == 201, answer.text
-        assert (await self.scene.sign_in(client, self.person))["account"]["id"] == answer.json()["user_id"]
-        assert (await self.scene.sign_up(client, self.person)).json()["user_id"] == answer.json()["user_id"]
+        assert (await self.scene.sign_in(client, self.person))["account"]["id"] == account_in(answer)
+        assert account_in(await self.scene.sign_up(client, self.person)) == account_in(answer)
 
     async def died(self, point: str) -> None:
         """Let a server die over the very sign-up, and its lease end."""
@@ -126,6 +126,36 @@ class SignUpForgotten(SignUp):
         if identities is not None:
             assert len(rested.identities or ()) == len(identities)
         await self.signed_up_or_free()
+
+
+class Invited(SignUp):
+    """The same by accepting an invitation, which can still be accepted where it leaves no account."""
+
+    @override
+    async def prepare(self) -> None:
+        await super().prepare()
+        self.person = await self.scene.invited(self.person)
+
+
+class AcceptAgain(Invited, SignUpAgain):
+    """An acceptance, tried again at once under the same key."""
+
+
+class AcceptForgotten(Invited, SignUpForgotten):
+    """An acceptance that nobody comes back to."""
+
+
+class Administered(SignUp):
+    """The same by an administrator."""
+
+    @override
+    async def prepare(self) -> None:
+        await super().prepare()
+        self.person = await self.scene.administered(self.person)
+
+
+class CreateAgain(Administered, SignUpAgain):
+    """An administrator's create, tried again at once under the same key."""
 
 
 class SignUpLater(SignUp):

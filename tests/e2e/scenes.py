@@ -5,20 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import httpx
-from msgspec.structs import replace
+import msgspec
 from typing_extensions import override
 
-from semel import Semel
+from semel import Invite, Scope, Semel
 from semel.config import Settings
 from semel.config_names import PREFIX
 from semel.intents import registration_id
+from semel.invitations import scope_of
 from semel.model import Identity, Name, Secret
 from semel.ports import RemoteProvider, Store, Verified
 from semel.system import Argon2Hasher, Argon2Options
@@ -49,17 +50,31 @@ SECONDS = {
 
 
 @dataclass(frozen=True)
+class Way:
+    """How an account is asked for: where, with which further headers and fields, in which scope of keys."""
+
+    path: str = SIGN_UP
+    scope: str = "anonymous"
+    head: Mapping[str, str] = field(default_factory=dict, repr=False)
+    fields: Mapping[str, str] = field(default_factory=lambda: {"name": "Ada", "role": "Creator"})
+    says_email: bool = True
+    """Whether the email is part of the body."""
+
+
+@dataclass(frozen=True)
 class Person:
     """Somebody who wants an account, and the key of that intent."""
 
     email: str
     password: str
     username: str
+    way: Way = Way()
     key: str = field(default_factory=lambda: f'"{uuid4()}"')
 
     @property
     def body(self) -> dict[str, str]:
-        return {"name": "Ada", "role": "Creator", "username": self.username, **self.credentials}
+        email = {"email": self.email} if self.way.says_email else {}
+        return {**self.way.fields, "username": self.username, "password": self.password, **email}
 
     @property
     def credentials(self) -> dict[str, str]:
@@ -96,7 +111,7 @@ class Scene:
         self.provider_url = remote.url if remote else None
         self.foreign: list[str] = []
         self.told: list[Told] = []
-        self.variables = dict(SECONDS)
+        self.variables = {**SECONDS, "SEMEL_MAIL_DIRECTORY": str(directory / "mail")}
         self.clock = LaterClock()
         self._secrets: list[str] = []
         self._passwords: dict[tuple[str, str], Secret] = {}
@@ -131,7 +146,22 @@ class Scene:
 
     def again(self, person: Person) -> Person:
         """Return the same person with another intent: another password, another key."""
-        return Person(person.email, self.password(), person.username)
+        return Person(person.email, self.password(), person.username, person.way)
+
+    async def invited(self, person: Person) -> Person:
+        """Invite a person and return who accepts that."""
+        async with self.opened() as (semel, _):
+            token = (await semel.invite(Invite(email=person.email, invited_by="the tests"))).token
+        path = f"/api/invitations/{self._servers.hide(token.reveal())}/accept"
+        way = Way(path, scope_of(token), fields={"full_name": "Ada"}, says_email=False)
+        return replace(person, way=way)
+
+    async def administered(self, person: Person) -> Person:
+        """Return a person for whom an administrator asks."""
+        async with self.opened() as (semel, _):
+            made = await semel.create_api_key("of the tests", tuple(Scope))
+        head = {"Authorization": f"Bearer {self._servers.hide(made.token.reveal())}"}
+        return replace(person, way=Way("/api/users", f"key/{made.key.id}", head, {"full_name": "Ada"}))
 
     async def server(self) -> httpx.AsyncClient:
         """Return a caller at a server of its own."""
@@ -160,14 +190,15 @@ class Scene:
 
     async def ask(self, client: httpx.AsyncClient, person: Person) -> httpx.Response:
         """Ask once to sign a person up."""
-        answer = await client.post(SIGN_UP, json=person.body, headers={"Idempotency-Key": person.key})
+        head = {"Idempotency-Key": person.key, **person.way.head}
+        answer = await client.post(person.way.path, json=person.body, headers=head)
         if answer.is_success:
-            self.note(person, answer.json()["user_id"])
+            self.note(person, account_in(answer))
         return answer
 
     def note(self, person: Person, account_id: str) -> None:
         """Keep what a caller was told, and the password it was told for."""
-        registration = registration_id("anonymous", person.key.strip('"'))
+        registration = registration_id(person.way.scope, person.key.strip('"'))
         asked = (Name("email", person.email), Name("username", person.username))
         self.told.append(Told(who=person.email, registration=registration, account_id=account_id, asked=asked))
         self._passwords[account_id, person.email] = Secret(person.password)
@@ -246,9 +277,9 @@ class Scene:
         account_id, password = told.account_id or "", self._passwords[told.account_id or "", told.who]
         if self.provider is not None:
             found = await self.provider.verify_password(account_id, told.who, password)
-            return replace(told, opens=found is Verified.RIGHT)
+            return msgspec.structs.replace(told, opens=found is Verified.RIGHT)
         digest = next((one.credential for one in seen.all(Identity) if one.id == account_id), None)
-        return replace(told, opens=digest is not None and await _HASHER.verify(digest, password))
+        return msgspec.structs.replace(told, opens=digest is not None and await _HASHER.verify(digest, password))
 
     def check_output(self) -> None:
         """Look for secrets in what the processes printed."""
@@ -293,6 +324,12 @@ class Stage:
                 pass  # the first start has made the keys
             yield scene
         scene.check_output()
+
+
+def account_in(answer: httpx.Response) -> str:
+    """Return the id of the account that a success speaks of."""
+    said: dict[str, str] = answer.json()
+    return said.get("user_id") or said["id"]
 
 
 def caller(url: str) -> httpx.AsyncClient:

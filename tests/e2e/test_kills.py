@@ -40,6 +40,8 @@ AT_A_PROVIDER: list[type[Deed]] = [
     deeds.RescueBack,
     deeds.Removal,
 ]
+OTHER_DOORS: list[type[Deed]] = [deeds.AcceptAgain, deeds.AcceptForgotten, deeds.CreateAgain]
+"""The doors of an invitation and of an administrator: their commits have more records, and no other steps."""
 WHERE_COMMITS_DIFFER: list[type[Deed]] = [deeds.SignUpAgain, deeds.Deletion, deeds.Retention]
 """Between them every shape of commit: inserts, replaces and deletes, of one record and of many."""
 OF_THE_PROTOCOL: list[type[Deed]] = [
@@ -55,6 +57,7 @@ PROVIDERS = SCALE.pick([Variant.OWN], list(Variant))
 CASES: list[tuple[str, type[Deed], Variant | None]] = [
     *product(SQL, IN_THE_STORE, [None]),
     *product(SQL, AT_A_PROVIDER, PROVIDERS),
+    *product(SQL, OTHER_DOORS, [None, *PROVIDERS]),
     *product(KEY_VALUE, SCALE.pick(WHERE_COMMITS_DIFFER, IN_THE_STORE), [None]),
     *product(KEY_VALUE, SCALE.pick(WHERE_COMMITS_DIFFER[:1], AT_A_PROVIDER), PROVIDERS),
     *product(SCALE.pick(["sqlite"], KINDS), OF_THE_PROTOCOL, PROVIDERS),

@@ -7,7 +7,7 @@ from semel import canonical
 from semel.details import Details, details_of
 from semel.errors import InvalidInput, NotFound, OutcomeUnknown, PreconditionFailed, UserAlreadyExists
 from semel.identity_updates import Change, update_identity
-from semel.model import Account, Identifier, Identity, OutboxEvent, Secret
+from semel.model import Account, Identifier, Identity, OutboxEvent, Secret, SessionFamily
 from semel.sessions import Person
 from semel.states import EventState
 from semel.testing import Fault, Variant
@@ -110,9 +110,15 @@ async def test_a_new_password_ends_all_sessions_but_those_kept() -> None:
     """By the same commit, so that no moment has the new one and an old session."""
     world, account = await made()
     account = account.but(sessions=("one", "two"))
-    world.edit(account)
+    now = world.clock.now()
+    families = [
+        SessionFamily(id=one, account_id=account.id, epoch=0, leaves="[]", created_at=now, expires_at=now)
+        for one in account.sessions
+    ]
+    world.edit(account, *families)
     person = await changed(world, account, Change(password=Secret("another of them"), keeps=("two",)))
-    assert person.account.sessions == ("two",)
+    assert (person.account.sessions, person.account.epoch) == (("two",), account.epoch + 1)
+    assert (world.one(SessionFamily).id, world.one(SessionFamily).epoch) == ("two", account.epoch + 1)
     assert await world.server().engine.embedded.verify(world.one(Identity), Secret("another of them"))  # type: ignore[union-attr]
 
 

@@ -52,7 +52,7 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     """``False`` ends all sessions, and has a remote provider keep the person out."""
     password: Secret | None = None
     keeps: Collection[str] = ()
-    """With a password: the sessions that go on. All others end by the same commit."""
+    """With a password: the sessions that go on. All others end by the same commit, and so do links in mails."""
     attributes: Mapping[str, Any] = {}
     """Merged into the account's at the first level; ``None`` removes."""
     attributes_max_bytes: int = 16_384
@@ -130,11 +130,8 @@ class _Update:
         if taken:
             await self._refuse(found.account, taken, patience)
             return None
-        ended = self._ended(found.account, account)
-        if ended:
-            account = without_sessions(account, ended)
-            families = await self._engine.store.get_many([Ref(SessionFamily, (one,)) for one in ended])
-            writes += [Delete(one) for one in families if one is not None]
+        account, sessions = await self._sessions(found.account, account)
+        writes += sessions
         if identity != found.identity:
             writes.append(Replace(identity))
         if not writes and account == found.account:
@@ -169,6 +166,8 @@ class _Update:
         if change.is_active is not msgspec.UNSET and change.is_active is not account.is_active:
             ends = account.is_active
             account = account.but(is_active=change.is_active, epoch=account.epoch + ends)
+        if self._credential is not None:
+            account = account.but(epoch=account.epoch + 1)
         account = account.but(**change.fields)
         if change.email is not None:
             names = _renamed(account, "email", account.email_canonical, change.email)
@@ -217,13 +216,20 @@ class _Update:
         ]
         return [*map(Insert, mine), *map(Delete, ours)], taken
 
-    def _ended(self, before: Account, after: Account) -> list[str]:
-        """Return the sessions that end with the change: all where nobody is let in, most with a new password."""
-        if after.epoch != before.epoch:
-            return list(before.sessions)
-        if self._change.password is None:
-            return []
-        return [one for one in before.sessions if one not in self._change.keeps]
+    async def _sessions(self, before: Account, after: Account) -> tuple[Account, list[Write]]:
+        """Return the account without the sessions that a new epoch ends, and what is written for that.
+
+        All end where nobody is let in any more. With a new password those that are kept go on in the new epoch.
+        """
+        if after.epoch == before.epoch:
+            return after, []
+        keeps = self._change.keeps if after.is_active else ()
+        ended = [one for one in before.sessions if one not in keeps]
+        found = await self._engine.store.get_many([Ref(SessionFamily, (one,)) for one in before.sessions])
+        families = [one for one in found if isinstance(one, SessionFamily)]
+        gone: list[Write] = [Delete(one) for one in families if one.id in ended]
+        kept = [Replace(one.but(epoch=after.epoch)) for one in families if one.id not in ended]
+        return without_sessions(after, ended), [*gone, *kept]
 
     async def _refuse(self, account: Account, taken: list[Identifier], patience: Patience) -> None:
         """Say what is taken; but after a doubt only once no commit of ours can land any more."""

@@ -10,6 +10,7 @@ from semel import errors
 from semel.credentials import Passwords
 from semel.links import LinkBook
 from semel.model import Account, Identifier, Identity, Link, OutboxEvent, Secret
+from semel.ports import Found
 from semel.protocol.linking import Proving
 from semel.protocol.options import Options
 from semel.proving import Proofs
@@ -50,6 +51,14 @@ class Desk:
             return False
         return True
 
+    async def confirmed(self, account_id: str) -> bool:
+        """Whether a remote provider says that the email is confirmed, and that it is the account's."""
+        if self.engine.remote is None:
+            return True
+        found = await self.world.provider.find(account_id)
+        account = await self.world.memory.get(Account, (account_id,))
+        return isinstance(found, Found) and found.confirmed and account is not None and found.email == account.email
+
 
 def desk(variant: Variant | None) -> Desk:
     return Desk(World(variant, options=Options(proving=PROVING)))
@@ -69,6 +78,7 @@ async def test_a_sign_up_awaits_the_proof_of_its_email(variant: Variant | None) 
     assert proved.epoch == account.epoch + 1
     assert one.world.one(Identifier).proved
     assert await one.knows(PASSWORD)
+    assert await one.confirmed(account.id)
 
 
 @EITHER
@@ -132,6 +142,7 @@ async def test_an_email_changes_once_it_is_proved(variant: Variant | None) -> No
     told = {event.kind for event in one.world.records(OutboxEvent)}
     assert {"mail.change_email", "mail.email_changed", "account.updated"} <= told
     assert one.world.one(Link).former == EMAIL
+    assert await one.confirmed(account.id)
 
 
 @EITHER

@@ -6,8 +6,6 @@ asked; then a commit owns the new one and releases the old. Whoever asks the pro
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import msgspec
 
 from semel.canonical import VERSION
@@ -84,10 +82,10 @@ def pended(account: Account, identity: Identity, name: Name, shown: str, engine:
     return listed, _wishing(identity, name.value, engine)
 
 
-def _wishing(identity: Identity, email: str, engine: Engine) -> Identity:
-    now = engine.clock.now()
-    until = now + timedelta(seconds=engine.options.removal_horizon)
-    return identity.but(wanted_email=email, wanted_until=until, due_at=now, tries=0)
+def _wishing(identity: Identity, email: str, engine: Engine, *, proved: bool = True) -> Identity:
+    # A link has proved it. Of the email before, what the provider says is left as it is.
+    confirmed = True if proved else None
+    return commits.wished(identity, engine.clock.now(), engine.options, email=email, confirmed=confirmed)
 
 
 async def finish_change(
@@ -132,7 +130,8 @@ async def _give_up(engine: Engine, account: Account, identity: Identity, said: E
     name = Name("email", email)
     after = account.but(pending_email=None, identifiers=tuple(one for one in account.identifiers if one != name))
     new = await engine.store.get(Identifier, name)
-    writes: list[Write] = [Replace(after), Replace(_wishing(identity, account.email_canonical or "", engine))]
+    old = _wishing(identity.but(wanted_confirmed=None), account.email_canonical or "", engine, proved=False)
+    writes: list[Write] = [Replace(after), Replace(old)]
     writes += [Delete(new)] if new is not None and new.account_id == account.id else []
     if not (await engine.put(writes)).done:
         return

@@ -16,7 +16,7 @@ from semel.errors import (
     UserAlreadyExists,
 )
 from semel.model import Account, Identifier, Identity, Profile, Secret
-from semel.ports import Absent, Found, Ref, Replace, Sessions, Tokens, Unknown
+from semel.ports import Absent, Found, Ref, Replace, Sessions, Tokens, Unknown, Verified
 from semel.protocol import commits
 from semel.protocol.commits import Ask
 from semel.protocol.ending import past
@@ -50,7 +50,7 @@ class SignInDoor:
         said = await self._sessions.sign_in(address, password)
         if isinstance(said, Absent):
             engine.events.emit("sign_in.failed", {"door": Door.SIGN_IN})
-            raise InvalidCredentials
+            raise await self._refused(address, password)
         if isinstance(said, Unknown):
             raise ProviderUnavailable(retry_after=said.retry_after or engine.options.provider_timeout)
         for _ in range(engine.options.rounds):
@@ -62,6 +62,16 @@ class SignInDoor:
             if account is not None:
                 return await self._seen(account), said.tokens
         raise OutcomeUnknown(retry_after=engine.options.wait)
+
+    async def _refused(self, address: str, password: Secret) -> InvalidCredentials | EmailNotVerified:
+        """Return what is told of a sign-in that the provider refused: it may refuse an unconfirmed email by itself."""
+        engine = self._engine
+        identifier = await engine.store.get(Identifier, ("email", address))
+        account = await engine.store.get(Account, (identifier.account_id or "",)) if identifier is not None else None
+        if account is None or engine.remote is None or not engine.awaits_proof(account):
+            return InvalidCredentials()
+        right = await engine.remote.verify_password(account.id, address, password) is Verified.RIGHT
+        return EmailNotVerified() if right else InvalidCredentials()
 
     async def _account(self, identity: Found, deadline: datetime) -> Account | None:
         """Return the identity's account, made now if it has none. ``None``: look again."""

@@ -255,6 +255,9 @@ class Identity(Record, frozen=True, kw_only=True):
     """While owned: the canonical email that a remote provider must come to say; ``None`` where nothing is wished."""
     wanted_disabled: bool | None = None
     """While owned: whether a remote provider must come to keep it from signing in; ``None`` where nothing is wished."""
+    wanted_confirmed: bool | None = None
+    """While owned: whether a remote provider must come to say that the email is confirmed, since it was proved to us;
+    ``None`` where nothing is wished."""
     wanted_until: datetime | None = None
     """While something is wished: how long upkeep repeats it, since a request of before may land late."""
     secret_until: datetime | None = None

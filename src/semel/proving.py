@@ -21,7 +21,7 @@ from semel.links import LinkBook, refusal, used, without_links
 from semel.model import Account, ApiKey, Identifier, Identity, Link, Name, Secret
 from semel.patience import Patience
 from semel.ports import Delete, Ref, RemoteProvider, Replace, Write
-from semel.protocol import telling
+from semel.protocol import commits, telling
 from semel.protocol.ending import past
 from semel.protocol.engine import Engine
 from semel.states import IdentityState, LinkPurpose
@@ -64,7 +64,7 @@ class Proofs:
         if link.purpose is LinkPurpose.CHANGE_EMAIL:
             return await opening.change_email()
         if link.purpose is LinkPurpose.VERIFY and self._signed_up(account, sign_up_token):
-            return (await opening.run(opening.proved)).after
+            return await opening.prove()
         return await opening.set_password(check_password(password, account))
 
     def _signed_up(self, account: Account, sign_up_token: Secret | None) -> bool:
@@ -121,9 +121,16 @@ class _Opening:
         ours[put.token] = at_rest
         return at_rest if put.done else None
 
-    async def proved(self, link: Link, account: Account) -> _Step:
-        """The first proof by the session that signed up."""
+    async def prove(self) -> Account:
+        """The first proof by the session that signed up; a remote provider comes to say that the email is confirmed."""
+        step = await self.run(self._proved)
+        if step.marked is not None:
+            await send(self._engine, step.marked)  # whatever it answers, the durable wish asks again
+        return step.after
+
+    async def _proved(self, link: Link, account: Account) -> _Step:
         now = self._engine.clock.now()
+        identity: Identity | None = None
         after = _as_proved(raised(account, now), now)
         writes = [
             Replace(used(link, now)),
@@ -131,8 +138,11 @@ class _Opening:
             *await self._identifier(account),
         ]
         after, ended = await self._without_others(after, link, drops=())
+        if self._engine.remote is not None:
+            identity = commits.wished(await self._identity(account), now, self._engine.options, confirmed=True)
+            writes.append(Replace(identity))
         told = telling.updated(account.id, self._engine.ids.uuid(), now, self._engine.options)
-        return _Step(after, [Replace(after), *writes, *ended, told])
+        return _Step(after, [Replace(after), *writes, *ended, told], identity)
 
     async def set_password(self, password: Secret) -> Account:
         """Set the new password; the email is proved by that."""

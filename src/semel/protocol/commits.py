@@ -356,18 +356,29 @@ def failed(registration: Registration, failure: str, now: datetime, options: Opt
     )
 
 
-def wished(identity: Identity, now: datetime, options: Options, *, disabled: bool) -> Identity:
-    """Return the identity with what a remote provider must come to say of it, due at once.
+def wished(  # noqa: PLR0913 - plain values, each a wish
+    identity: Identity,
+    now: datetime,
+    options: Options,
+    *,
+    email: str | None = None,
+    confirmed: bool | None = None,
+    disabled: bool | None = None,
+) -> Identity:
+    """Return the identity with what a remote provider must come to say of it, due at once; ``None`` leaves as it is.
 
     Upkeep repeats it until no request of before, which may say otherwise, can still land.
     """
+    wants = {"wanted_email": email, "wanted_confirmed": confirmed, "wanted_disabled": disabled}
     until = now + timedelta(seconds=options.removal_horizon)
-    return identity.but(wanted_disabled=disabled, wanted_until=until, due_at=now, tries=0)
+    given = {name: value for name, value in wants.items() if value is not None}
+    return identity.but(**given, wanted_until=until, due_at=now, tries=0)
 
 
 def fulfilled(identity: Identity) -> Identity:
     """Return the identity with nothing wished."""
-    return identity.but(wanted_email=None, wanted_disabled=None, wanted_until=None, due_at=None, tries=0)
+    nothing = identity.but(wanted_email=None, wanted_disabled=None, wanted_confirmed=None, wanted_until=None)
+    return nothing.but(due_at=None, tries=0)
 
 
 def condemned(identity: Identity, now: datetime, options: Options) -> Identity:

@@ -244,6 +244,7 @@ _TABLES: Final[Mapping[type[Record], _Declared]] = {
             "tries": "How often upkeep tried to remove it without an answer.",
             "wanted_email": "While owned: the email that a remote provider must come to say; null for no wish.",
             "wanted_disabled": "While owned: whether a remote provider must keep it from signing in; null for no wish.",
+            "wanted_confirmed": "While owned: whether a remote provider must say that the email is confirmed.",
             "wanted_until": "While something is wished: until when upkeep repeats it.",
             "secret_until": "While its password is being changed at a remote provider: until when another is refused.",
         },

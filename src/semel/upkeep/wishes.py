@@ -49,11 +49,17 @@ async def send(engine: Engine, identity: Identity) -> Done | Absent | Exists | R
     """Ask the provider for what is wished. With the embedded provider nothing is to be done."""
     if engine.remote is None:
         return Done()
-    return await engine.remote.update(identity.id, email=identity.wanted_email, disabled=identity.wanted_disabled)
+    return await engine.remote.update(
+        identity.id,
+        email=identity.wanted_email,
+        confirmed=identity.wanted_confirmed,
+        disabled=identity.wanted_disabled,
+    )
 
 
 def _wishes(identity: Identity) -> bool:
-    return identity.wanted_email is not None or identity.wanted_disabled is not None
+    wishes = (identity.wanted_email, identity.wanted_confirmed, identity.wanted_disabled)
+    return any(wish is not None for wish in wishes)
 
 
 async def _forget(engine: Engine, identity: Identity, said: Done | Absent | Exists | Rejected) -> None:

@@ -49,10 +49,12 @@ def _accounts() -> None:
 def _identities() -> None:
     email = "While owned: the email that a remote provider must come to say; null for no wish."
     disabled = "While owned: whether a remote provider must keep it from signing in; null for no wish."
+    confirmed = "While owned: whether a remote provider must say that the email is confirmed."
     secret = "While its password is being changed at a remote provider: until when another is refused."  # noqa: S105
     for column in (
         text("wanted_email", email, nullable=True),
         boolean("wanted_disabled", disabled, nullable=True),
+        boolean("wanted_confirmed", confirmed, nullable=True),
         moment("wanted_until", "While something is wished: until when upkeep repeats it.", nullable=True),
         moment("secret_until", secret, nullable=True),
     ):

@@ -309,9 +309,9 @@ class RemoteProvider(Protocol):
         """Change what is named of the identity that carries our id, in one request: all of it or nothing.
 
         ``None`` leaves as it is. ``email`` is canonical, and ``Exists`` if another identity has it. A new email leaves
-        ``confirmed`` as it is, unless that is named. ``disabled`` keeps it from signing in and from refreshing, until
-        it is taken back. ``Rejected`` where the provider cannot: some take no confirmation back. After ``Unknown`` it
-        may be done later, over what was done meanwhile.
+        ``confirmed`` as it is, unless that is named. A new ``password`` ends the sessions of before. ``disabled`` keeps
+        it from signing in and from refreshing, until it is taken back. ``Rejected`` where the provider cannot: some
+        take no confirmation back. After ``Unknown`` it may be done later, over what was done meanwhile.
         """
         ...
 

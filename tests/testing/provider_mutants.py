@@ -352,6 +352,25 @@ class KnowsTheSignedOut(FakeProvider):
         return self._known.get(access_token.reveal()) or await super().whose(access_token)
 
 
+class KeepsSessions(FakeProvider):
+    """A new password ends nothing."""
+
+    @override
+    async def update(
+        self,
+        identity_id: str,
+        *,
+        email: str | None = None,
+        password: Secret | None = None,
+        confirmed: bool | None = None,
+        disabled: bool | None = None,
+    ) -> Updated:
+        sessions = self.state.sessions
+        said = await super().update(identity_id, email=email, password=password, confirmed=confirmed, disabled=disabled)
+        self.state = msgspec.structs.replace(self.state, sessions=sessions)
+        return said
+
+
 class RefreshesTheDeleted(FakeProvider):
     """A refresh looks at the token alone."""
 

@@ -42,6 +42,7 @@ MUTANTS: list[tuple[type[FakeProvider], ProviderPromise]] = [
     (mutants.NeverSignsOut, contract.a_session_is_refreshed_until_it_ends),
     (mutants.KnowsTheSignedOut, contract.an_access_token_tells_whose_it_is),
     (mutants.RefreshesTheDeleted, contract.sessions_end_with_their_identity),
+    (mutants.KeepsSessions, contract.a_new_password_ends_the_sessions_of_before),
     (mutants.DisablesNobody, contract.a_disabled_identity_signs_nobody_in),
 ]
 

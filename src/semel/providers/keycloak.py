@@ -39,8 +39,7 @@ __all__ = ["KeycloakProvider", "open_keycloak"]
 class KeycloakProvider:
     """A remote provider (``ports.RemoteProvider``, ``ports.Sessions``): a realm of a Keycloak server.
 
-    ``proof_key`` is the key of the proofs: what was made under another one is somebody else's. Nobody's sessions end
-    with a new password.
+    ``proof_key`` is the key of the proofs: what was made under another one is somebody else's.
     """
 
     def __init__(self, options: KeycloakOptions, proof_key: bytes, clock: Clock) -> None:

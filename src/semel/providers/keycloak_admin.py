@@ -101,7 +101,7 @@ class AdminUsers:
     async def update(
         self, identity_id: str, change: Change, deadline: float
     ) -> Done | Absent | Exists | Rejected | Unknown:
-        """Change a user: the server does all of it in one transaction. Sessions stay.
+        """Change a user: the server does all of it in one transaction. It ends no sessions with a new password: we do.
 
         The attributes are left out, which leaves them: named, they would have to be all of them.
         """
@@ -111,9 +111,17 @@ class AdminUsers:
         answer = await self._http.send(Request("PUT", f"/users/{user.found.provider_id}", body=change), deadline)
         if isinstance(answer, Unknown):
             return answer
+        if answer.status != HTTPStatus.NO_CONTENT:
+            return Absent() if answers.gone(answer) else answers.refused(answer, self._http.name)
+        return await self._end_sessions(user.found.provider_id, deadline) if "credentials" in change else Done()
+
+    async def _end_sessions(self, provider_id: str, deadline: float) -> Done | Absent | Unknown:
+        answer = await self._http.send(Request("POST", f"/users/{provider_id}/logout"), deadline)
+        if isinstance(answer, Unknown):
+            return answer
         if answer.status == HTTPStatus.NO_CONTENT:
             return Done()
-        return Absent() if answers.gone(answer) else answers.refused(answer, self._http.name)
+        return Absent() if answers.gone(answer) else self._said(answer)
 
     async def delete(self, provider_id: str, deadline: float) -> Done | Unknown:
         """Delete a user. Of several at once the server answers some with 500 or 400: those are settled by a look."""

@@ -110,7 +110,7 @@ class Realm(msgspec.Struct, frozen=True):
         return tuple(self._found(kept) for kept in state.identities)
 
     def update(self, state: State, identity_id: str, to: Changes) -> tuple[State, Done | Absent | Exists]:
-        """See ``RemoteProvider.update``. A marker is signed anew: it covers the email."""
+        """See ``RemoteProvider.update``. A marker is signed anew: it covers the email. A new password ends sessions."""
         kept = self._ours(state, identity_id)
         if kept is None:
             return state, Absent()
@@ -126,7 +126,9 @@ class Realm(msgspec.Struct, frozen=True):
             disabled=kept.disabled if to.disabled is None else to.disabled,
         )
         identities = tuple(changed if one is kept else one for one in state.identities)
-        return msgspec.structs.replace(state, identities=identities), Done()
+        over = kept.provider_id if to.password is not None else None
+        sessions = tuple(one for one in state.sessions if one.provider_id != over)
+        return msgspec.structs.replace(state, identities=identities, sessions=sessions), Done()
 
     def page(self, state: State, cursor: str | None, limit: int) -> tuple[State, FoundPage]:
         """See ``RemoteProvider.page``, in the order in which they were made."""

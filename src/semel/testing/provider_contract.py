@@ -403,6 +403,18 @@ async def sessions_end_with_their_identity(bench: ProviderBench) -> None:
     expect(answer == Absent(), f"a deleted identity's sign-in was answered {type(answer).__name__}")
 
 
+async def a_new_password_ends_the_sessions_of_before(bench: ProviderBench) -> None:
+    """Whoever opened one with the old password is out: neither its refresh token nor its access token is good."""
+    provider, (new, _) = _sessions(bench), await bench.made()
+    tokens = await _signed_in(bench, new)
+    answer = await bench.provider.update(new.id, password=bench.identity().password)
+    expect(isinstance(answer, Done), f"a new password was answered {answer}")
+    refreshed = await provider.refresh(Secret(tokens.refresh_token))
+    expect(refreshed == Absent(), f"a refresh token of before was answered {type(refreshed).__name__}")
+    whose = await provider.whose(Secret(tokens.access_token))
+    expect(whose == Absent(), f"an access token of before was answered {type(whose).__name__}")
+
+
 async def a_disabled_identity_signs_nobody_in(bench: ProviderBench) -> None:
     """Nor refreshes, until it is enabled again."""
     provider, (new, found) = _sessions(bench), await bench.made()
@@ -490,6 +502,7 @@ SESSIONS_CONTRACT: tuple[ProviderPromise, ...] = (
     a_session_is_refreshed_until_it_ends,
     an_access_token_tells_whose_it_is,
     sessions_end_with_their_identity,
+    a_new_password_ends_the_sessions_of_before,
     a_disabled_identity_signs_nobody_in,
 )
 """What a provider that signs people in promises besides."""

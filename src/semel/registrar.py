@@ -408,6 +408,9 @@ class _Work:
         if self.ask.door in DOORS_THAT_OUST and self.ask.proved and first is not None and not first.proved:
             with suppress(NotFound):
                 ousted = await everything(self._engine, first.account_id or "")
+        fresh = next((one for one in ousted.identifiers if one.name == self.ask.names[0]), None) if ousted else None
+        if fresh is None or fresh.proved:  # read after the first: its owner may have proved it, or given it up, since
+            ousted, others = None, [fresh if fresh is not None and one is first else one for one in others]
         self._takes = replace(self._takes, ousted=ousted)
         return [one for one in others if ousted is None or one.account_id != ousted.account.id]
 

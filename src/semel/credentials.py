@@ -37,6 +37,7 @@ from semel.states import Door, IdentityState
 
 __all__ = [
     "Passwords",
+    "as_proved",
     "change_in_progress",
     "check_password",
     "ends_sessions",
@@ -62,6 +63,11 @@ def check_password(password: Secret | None, account: Account, field: str = "pass
 def raised(account: Account, now: datetime) -> Account:
     """Return the account with a new epoch: its sessions and the links of before are dead."""
     return account.but(epoch=account.epoch + 1, sessions=(), updated_at=now)
+
+
+def as_proved(account: Account, now: datetime) -> Account:
+    """Return the account as its email's proof leaves it: it awaits it no longer."""
+    return account.but(email_verified_at=account.email_verified_at or now, due_at=None)
 
 
 async def ends_sessions(engine: Engine, account: Account) -> list[Write]:
@@ -177,7 +183,8 @@ async def send_password(
 ) -> Account:
     """Send a password once, for an identity that a commit has marked; take the mark back once there is an answer.
 
-    ``link`` has proved the email, and is used by that. Raises ``ProviderRefused``; ``NotFound`` where the account has
+    ``link`` has proved the email, and is used by that; only then does the account count as proved, for until then its
+    password may be a stranger's. Raises ``ProviderRefused``; ``NotFound`` where the account has
     gone; ``StoreInconsistent`` where the provider has no such identity; ``OutcomeUnknown``, and then the mark stands.
     """
     confirmed = True if link is not None else None
@@ -199,11 +206,13 @@ async def _settle(engine: Engine, marked: Identity, link: Link | None, *, change
     with Patience(engine) as patience:
         while True:
             account, identity, *links = await engine.store.get_many(refs)
-            if not isinstance(account, Account) or not isinstance(identity, Identity):
+            if not isinstance(account, Account) or not isinstance(identity, Identity) or account.released:
                 raise NotFound
             if identity.secret_until != marked.secret_until:
                 return account
             now = engine.clock.now()
+            if link is not None:
+                account = as_proved(account, now)
             writes: list[Write] = [Replace(account), Replace(identity.but(secret_until=None))]
             writes += [Replace(used(one, now)) for one in links if isinstance(one, Link)]
             put = await patience.put([*writes, *(told(engine, account, now) if changed else [])])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import cast
 
 from semel import canonical
@@ -16,7 +16,7 @@ from semel.errors import (
     UserAlreadyExists,
 )
 from semel.model import Account, Identifier, Identity, Profile, Secret
-from semel.ports import Absent, Found, Ref, Replace, Sessions, Tokens, Unknown, Verified
+from semel.ports import Absent, Found, Ref, Replace, Sessions, SignedIn, Tokens, Unknown, Verified
 from semel.protocol import commits
 from semel.protocol.commits import Ask
 from semel.protocol.ending import past
@@ -47,21 +47,38 @@ class SignInDoor:
         engine = self._engine
         address = canonical.email(email, allow_special_use=self._allow_special_use).name.value
         deadline = engine.later(engine.options.wait)
-        said = await self._sessions.sign_in(address, password)
-        if isinstance(said, Absent):
-            engine.events.emit("sign_in.failed", {"door": Door.SIGN_IN})
-            raise await self._refused(address, password)
-        if isinstance(said, Unknown):
-            raise ProviderUnavailable(retry_after=said.retry_after or engine.options.provider_timeout)
+        said, began = await self._at_provider(address, password)
+        again = False
         for _ in range(engine.options.rounds):
             try:
                 account = await self._account(said.identity, deadline)
             except (InvalidCredentials, AccountInactive, EmailNotVerified):
                 await self._sessions.sign_out(Secret(said.tokens.access_token))  # the provider has let somebody in
                 raise
-            if account is not None:
+            if account is not None and (again or not self._proved_since(account, began)):
                 return await self._seen(account), said.tokens
+            if account is not None:
+                await self._sessions.sign_out(Secret(said.tokens.access_token))
+                said, again = (await self._at_provider(address, password))[0], True
         raise OutcomeUnknown(retry_after=engine.options.wait)
+
+    async def _at_provider(self, address: str, password: Secret) -> tuple[SignedIn, datetime]:
+        """Sign in at the provider; return also when that began."""
+        began = self._engine.clock.now()
+        said = await self._sessions.sign_in(address, password)
+        if isinstance(said, Absent):
+            self._engine.events.emit("sign_in.failed", {"door": Door.SIGN_IN})
+            raise await self._refused(address, password)
+        if isinstance(said, Unknown):
+            raise ProviderUnavailable(retry_after=said.retry_after or self._engine.options.provider_timeout)
+        return said, began
+
+    def _proved_since(self, account: Account, began: datetime) -> bool:
+        """Whether the password may be a stranger's that was right until the email's proof set another, by any clock."""
+        proved = account.email_verified_at
+        if proved is None or proved <= account.created_at:
+            return False
+        return proved + timedelta(seconds=self._engine.options.grace) >= began
 
     async def _refused(self, address: str, password: Secret) -> InvalidCredentials | EmailNotVerified:
         """Return what is told of a sign-in that the provider refused: it may refuse an unconfirmed email by itself."""

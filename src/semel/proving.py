@@ -14,7 +14,16 @@ from typing import TypeAlias
 
 import msgspec
 
-from semel.credentials import change_in_progress, check_password, ends_sessions, mark, raised, send_password, told
+from semel.credentials import (
+    as_proved,
+    change_in_progress,
+    check_password,
+    ends_sessions,
+    mark,
+    raised,
+    send_password,
+    told,
+)
 from semel.email_changes import Claim, claimed, finish_change, moved, pended
 from semel.errors import LinkExpired, LinkUsed, OutcomeUnknown, StoreInconsistent, StoreRejected
 from semel.links import LinkBook, refusal, used, without_links
@@ -131,7 +140,7 @@ class _Opening:
     async def _proved(self, link: Link, account: Account) -> _Step:
         now = self._engine.clock.now()
         identity: Identity | None = None
-        after = _as_proved(raised(account, now), now)
+        after = as_proved(raised(account, now), now)
         writes = [
             Replace(used(link, now)),
             *await ends_sessions(self._engine, account),
@@ -139,7 +148,9 @@ class _Opening:
         ]
         after, ended = await self._without_others(after, link, drops=())
         if self._engine.remote is not None:
-            identity = commits.wished(await self._identity(account), now, self._engine.options, confirmed=True)
+            identity = await self._identity(account)
+            mark(self._engine, identity)  # raises while a new password of this very link is being sent
+            identity = commits.wished(identity, now, self._engine.options, confirmed=True)
             writes.append(Replace(identity))
         told = telling.updated(account.id, self._engine.ids.uuid(), now, self._engine.options)
         return _Step(after, [Replace(after), *writes, *ended, told], identity)
@@ -163,11 +174,12 @@ class _Opening:
         return _Step(after, [Replace(after), *writes])
 
     async def _set_outside(self, remote: RemoteProvider, password: Secret) -> Account:
-        """At a remote provider the link is used once the provider has taken the password."""
+        """At a remote provider the link is used, and the account proved, once the provider has taken the password."""
 
         async def make(link: Link, account: Account) -> _Step:
             marked = mark(self._engine, await self._identity(account))
             after, writes = await self._taken_over(link, account, self._engine.clock.now())
+            after = after.but(email_verified_at=account.email_verified_at, due_at=account.due_at)
             goes_on = link.but(epoch=after.epoch)
             return _Step(after, [Replace(after), Replace(marked), Replace(goes_on), *writes], marked)
 
@@ -199,7 +211,7 @@ class _Opening:
         never = account.email_verified_at is None and link.purpose is not LinkPurpose.SET_PASSWORD
         drops = tuple(one for one in account.identifiers if never and one.kind not in kept)
         writes = [*await ends_sessions(self._engine, account), *await self._identifier(account)]
-        after, ended = await self._without_others(_as_proved(raised(account, now), now), link, drops)
+        after, ended = await self._without_others(as_proved(raised(account, now), now), link, drops)
         if never:
             ended += await self._revoked_keys(account, now)
         return after, [*writes, *ended]
@@ -267,7 +279,7 @@ class _Opening:
         engine, now = self._engine, self._engine.clock.now()
         name = claim.identifier.name
         old = await engine.store.get(Identifier, ("email", account.email_canonical or ""))
-        after = _as_proved(raised(moved(account, name, link.shown), now), now)
+        after = as_proved(raised(moved(account, name, link.shown), now), now)
         after, ended = await self._without_others(after, link, drops=())
         opened = used(link, now, account.email)
         writes = [Replace(after), Replace(opened), *claim.writes(engine, stays=self._stays), *ended]
@@ -285,7 +297,3 @@ class _Opening:
         opened = used(link, now, account.email)
         writes = [Replace(after), Replace(identity), Replace(opened), *claim.writes(engine, stays=self._stays)]
         return _Step(after, writes, identity)
-
-
-def _as_proved(account: Account, now: datetime) -> Account:
-    return account.but(email_verified_at=account.email_verified_at or now, due_at=None)

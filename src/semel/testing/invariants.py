@@ -20,6 +20,7 @@ from semel.model import (
     Identity,
     Invitation,
     Invited,
+    Link,
     Name,
     OutboxEvent,
     Record,
@@ -60,6 +61,10 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     """Whether, at rest, the password of the success signs in to its account; ``None`` where nobody tried."""
     drew: frozenset[str] = frozenset()
     """The ids that its worker drew, where they are known: an account with one of them is its work."""
+    proved: bool = False
+    """Whether it proved the email that it asked for."""
+    link: str | None = None
+    """The id of the link that it opened, where it opened one."""
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,6 +79,10 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Accounts whose identity has another email than they have, because somebody changed it at the provider."""
     secrets: tuple[str, ...] = ()
     """Passwords that were used: none of them may stand in a record."""
+    mortal: bool = True
+    """Whether somebody may have deleted an account whose email was proved."""
+    mails: bool = True
+    """Whether somebody here sends mails."""
 
     def all(self, kind: type[R]) -> list[R]:
         """Return the records of a type."""
@@ -102,9 +111,12 @@ def at_rest(snapshot: Snapshot, told: Sequence[Told] = ()) -> list[str]:
         *_unique(snapshot),
         *_whole(snapshot),
         *_left_behind(snapshot),
+        *_links(snapshot),
+        *_wishes(snapshot),
         *_invitations(snapshot),
         *_events(snapshot),
         *_kept_words(snapshot, told),
+        *_proofs(snapshot, told),
         *_secrets(snapshot),
     ]
 
@@ -125,9 +137,22 @@ def _unique(snapshot: Snapshot) -> Iterator[str]:
     yield from (f"U: an account and its session {session} do not agree" for session, _ in sorted(families ^ named))
 
 
+def _living(snapshot: Snapshot) -> dict[str, Account]:
+    """Return the accounts by id, without those that have ended but for their rows."""
+    return {one.id: one for one in snapshot.all(Account) if not one.released}
+
+
+def _released(snapshot: Snapshot) -> set[str]:
+    return {one.id for one in snapshot.all(Account) if one.released}
+
+
 def _whole(snapshot: Snapshot) -> Iterator[str]:
-    accounts = {one.id: one for one in snapshot.all(Account)}
-    records = {one.id for one in snapshot.all(Identity) if one.state is IdentityState.OWNED}
+    accounts, released = _living(snapshot), _released(snapshot)
+    owned = [one for one in snapshot.all(Identity) if one.state is IdentityState.OWNED]
+    yield from (
+        f"W: an ended account can still sign in: {one.id}" for one in owned if one.id in released and one.credential
+    )
+    records = {one.id for one in owned} - released
     yield from (f"W: account and identity's record do not agree: {one}" for one in sorted(records ^ set(accounts)))
     for one in snapshot.all(Registration):
         made = one.account_id in accounts and accounts[one.account_id].registration == one.id
@@ -147,6 +172,8 @@ def _whole_outside(snapshot: Snapshot, identities: Sequence[Found], accounts: di
     for name in ours & set(accounts):
         if there[name].email != accounts[name].email_canonical and name not in snapshot.astray:
             yield f"W: the provider has another email for {name}"
+        if there[name].disabled is accounts[name].is_active:
+            yield f"W: account and identity do not agree whether {name} may sign in"
     missing = snapshot.foreign - {one.provider_id for one in identities}
     yield from (f"D: an identity of somebody else was deleted: {one}" for one in sorted(missing))
 
@@ -166,9 +193,27 @@ def _left_behind(snapshot: Snapshot) -> Iterator[str]:
         elif registration.identifiers or registration.profile or registration.owner:
             yield f"R: a registration that has ended still holds something: {registration.id}"
     yield from (f"R: a {one.kind} is still held" for one in snapshot.all(Identifier) if not one.owned)
+    released = _released(snapshot)
     for identity in snapshot.all(Identity):
-        if identity.state is not IdentityState.OWNED:
+        kept = identity.id in released and identity.due_at is None
+        if identity.state is not IdentityState.OWNED and not kept:
             yield f"R: an identity is still {identity.state}: {identity.id}"
+
+
+def _links(snapshot: Snapshot) -> Iterator[str]:
+    there = {(one.id, one.account_id) for one in snapshot.all(Link)}
+    listed = {(link, account.id) for account in snapshot.all(Account) for link in account.links}
+    yield from (f"U: an account and its link {link} do not agree" for link, _ in sorted(there ^ listed))
+
+
+def _wishes(snapshot: Snapshot) -> Iterator[str]:
+    """Judge that what was on its way at a remote provider has ended."""
+    for account in snapshot.all(Account):
+        if account.pending_email is not None:
+            yield f"P: a change of the email never ended: {account.id}"
+    for one in snapshot.all(Identity):
+        if (one.wanted_email, one.wanted_disabled, one.wanted_until) != (None, None, None):
+            yield f"P: a wish is never forgotten: {one.id}"
 
 
 def _invitations(snapshot: Snapshot) -> Iterator[str]:
@@ -196,8 +241,9 @@ def _events(snapshot: Snapshot) -> Iterator[str]:
     accounts = {(one.id, life(one)) for one in snapshot.all(Account)}
     created = {(one, which) for one, which, kind in events if kind == "account.created"}
     deleted = {(one, which) for one, which, kind in events if kind == "account.deleted"}
-    waiting = [event.id for event in snapshot.all(OutboxEvent) if event.state is EventState.WAITING]
-    yield from (f"P: an event waits for ever: {event}" for event in waiting)
+    waiting = [event for event in snapshot.all(OutboxEvent) if event.state is EventState.WAITING]
+    lost = [event.id for event in waiting if snapshot.mails or not event.is_mail]
+    yield from (f"P: an event waits for ever: {event}" for event in lost)
     for (one, _, kind), times in events.items():
         if times > 1:
             yield f"E: {kind} was told {times} times of {one}"
@@ -227,6 +273,26 @@ def _kept_words(snapshot: Snapshot, told: Sequence[Told]) -> Iterator[str]:
         elif one.code not in _OPEN and one.drew & accounts.keys():
             yield f"R: {one.who} was refused, and yet made an account"
     yield from (f"K: a key names {len(ids)} accounts: {sorted(ids)}" for ids in named.values() if len(ids) > 1)
+
+
+def _proofs(snapshot: Snapshot, told: Sequence[Told]) -> Iterator[str]:
+    """Judge that who proved an email owns it, unless its own person gave it up, and that a link was opened once."""
+    accounts = _living(snapshot)
+    proved = {one.name for one in snapshot.all(Identifier) if one.proved}
+    for account in accounts.values():
+        unproved = account.email_canonical is not None and Name("email", account.email_canonical) not in proved
+        if account.email_verified_at is not None and unproved:
+            yield f"A: an account counts as proved, and its email does not: {account.id}"
+    for one in told:
+        if not one.proved or one.account_id is None:
+            continue
+        owner = accounts.get(one.account_id)
+        if owner is None and not snapshot.mortal:
+            yield f"A: {one.who} proved an email, and its account has ended"
+        elif owner is not None and owner.email_verified_at is None:
+            yield f"A: {one.who} proved an email, and its account counts as unproved"
+    opened = Counter(one.link for one in told if one.link is not None and one.account_id is not None)
+    yield from (f"K: a link was opened {times} times: {link}" for link, times in opened.items() if times > 1)
 
 
 def _secrets(snapshot: Snapshot) -> Iterator[str]:

@@ -35,6 +35,7 @@ from semel.testing.scenarios.parties import (
     stopping,
     upkeep,
 )
+from semel.testing.scenarios.proofs import proof_scenarios
 from semel.testing.scenarios.seeds import ANN, FEDERATED, P0, P1, P2, P3
 from semel.upkeep import BUILT_IN
 
@@ -289,6 +290,7 @@ def built_in(setting: Setting | None = None) -> Iterator[Scenario]:
         yield from (scenario(embedded, world, names) for names in meetings)
     yield from (scenario(slow, "fresh", names) for names in _SLOW)
     yield from outbox_scenarios(embedded)
+    yield from proof_scenarios(remote)
 
 
 def scenario(setting: Setting, world: str, names: str, variant: Variant = Variant.OWN) -> Scenario:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from typing_extensions import override
 
-from semel.model import Account, Identity, OutboxEvent, Registration
+from semel.model import Account, Identity, OutboxEvent, Registration, Secret
 from semel.ports import Found, Verified
 from semel.states import RegistrationState
 from semel.stores.memory import Table
@@ -19,7 +19,7 @@ from semel.testing.hashers import CheapHasher
 from semel.testing.invariants import Snapshot, Told, at_rest, on_commit, on_delete
 from semel.testing.scenarios.parties import IN_TIME, Answer
 
-__all__ = ["EngineJudge"]
+__all__ = ["EngineJudge", "ProofJudge"]
 
 _OF_A_KEY: Final = {
     RegistrationState.COMPLETED: "idempotency_key_reused",
@@ -42,6 +42,7 @@ class EngineJudge(Judge):
         refuses: frozenset[str] = frozenset(),
         astray: frozenset[str] = frozenset(),
         may_go: frozenset[str] = frozenset(),
+        mortal: bool = True,
     ) -> None:
         self._provider = FakeProvider(variant) if variant else None
         self._foreign = foreign
@@ -52,6 +53,8 @@ class EngineJudge(Judge):
         """The codes with which this world may refuse whoever comes afterwards."""
         self._astray = astray
         self._may_go = may_go
+        self._mortal = mortal
+        """Whether somebody deletes accounts here."""
         """Of what is somebody's, that which may be removed, unless it was changed before anybody condemned it."""
 
     @override
@@ -95,6 +98,8 @@ class EngineJudge(Judge):
             foreign=self._staying(ending),
             astray=self._astray,
             secrets=self._secrets,
+            mortal=self._mortal,
+            mails=False,
         )
         return [*at_rest(snapshot, told), *self._liveness(snapshot, told, ending), *self._again(snapshot, ending)]
 
@@ -118,16 +123,22 @@ class EngineJudge(Judge):
             converges=answer.converges,
             opens=self._opens(answer, ending),
             drew=answer.drew,
+            proved=answer.proved,
+            link=answer.link,
         )
 
     def _opens(self, answer: Answer, ending: Ending) -> bool | None:
         if answer.account_id is None or answer.password is None:
             return None
+        return self._knows(answer.account_id, answer.password, ending)
+
+    def _knows(self, account_id: str, password: Secret, ending: Ending) -> bool:
+        """Whether the password is the account's."""
         if self._provider is not None:
             self._provider.state = ending.states["provider"]
-            return _now(self._provider.verify_password(answer.account_id, None, answer.password)) is Verified.RIGHT
-        identity = ending.states["store"].get((Identity.TYPE, (answer.account_id,)))
-        return identity is not None and identity.credential == _now(CheapHasher().hash(answer.password))
+            return _now(self._provider.verify_password(account_id, None, password)) is Verified.RIGHT
+        identity = ending.states["store"].get((Identity.TYPE, (account_id,)))
+        return identity is not None and identity.credential == _now(CheapHasher().hash(password))
 
     def _found(self, state: State) -> tuple[Found, ...]:
         if self._provider is None:
@@ -152,6 +163,38 @@ class EngineJudge(Judge):
         if answer.account_id is not None or answer.code in self._refuses | _true_of(snapshot, answer):
             return []
         return [f"R: who comes afterwards is refused: {answer.code}"]
+
+
+class ProofJudge(EngineJudge):
+    """Judges as well that a stranger's password lets nobody in, and opens nothing, once an email is proved."""
+
+    def __init__(self, judge: Mapping[str, Any], strangers: Secret | None) -> None:
+        super().__init__(**judge)
+        self._strangers = strangers
+        """The password of a stranger, who signed up with an email and never proved it."""
+
+    @override
+    def told(self, outcome: Outcome, states: Mapping[str, Any]) -> Sequence[str]:
+        answer = outcome.value
+        entered = isinstance(answer, Answer) and answer.account_id is not None and answer.password is self._strangers
+        let_in = ["H: a stranger's password let somebody in"] if self._strangers is not None and entered else []
+        return [*super().told(outcome, states), *let_in]
+
+    @override
+    def ended(self, ending: Ending) -> Sequence[str]:
+        found = super().ended(ending)
+        if self._strangers is None:
+            return found
+        proved = [
+            one
+            for one in ending.states["store"].values()
+            if isinstance(one, Account) and one.email_verified_at is not None
+        ]
+        known = [one.id for one in proved if self._knows(one.id, self._strangers, ending)]
+        return [
+            *found,
+            *(f"H: an email is proved, and a stranger's password opens its account: {one}" for one in known),
+        ]
 
 
 def _true_of(snapshot: Snapshot, answer: Answer) -> set[str]:

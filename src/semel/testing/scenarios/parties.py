@@ -73,6 +73,10 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """The ids that the worker drew."""
     did: str | None = None
     """What a party that is no caller did."""
+    proved: bool = False
+    """Whether the success was given for the proof of the email that was asked for."""
+    link: str | None = None
+    """The id of the link that was opened."""
 
 
 class Setting(msgspec.Struct, frozen=True):
@@ -227,8 +231,8 @@ def again(setting: Setting, intent: Intent) -> Make:
     return party
 
 
-def signing_in(setting: Setting, email: str, password: Secret) -> Make:
-    """A person who signs in at the remote provider."""
+def signing_in(setting: Setting, email: str, password: Secret, *, stays: bool = True) -> Make:
+    """A person who signs in at the remote provider. ``stays``: nobody changes email or password afterwards."""
 
     async def party(ports: Ports) -> Answer:
         engine = setting.engine_over(ports)
@@ -237,7 +241,7 @@ def signing_in(setting: Setting, email: str, password: Secret) -> Make:
             account, _ = await door.sign_in(email, password)
         except SemelError as error:
             return Answer(code=error.code)
-        return Answer(account_id=account.id, password=password, asked=(Name("email", email),))
+        return Answer(account_id=account.id, password=password, asked=(Name("email", email),) if stays else ())
 
     return party
 

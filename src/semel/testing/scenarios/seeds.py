@@ -20,7 +20,24 @@ from semel.testing.fake_provider import FakeProvider, State, Variant
 from semel.testing.hashers import CheapHasher
 from semel.testing.scenarios.parties import Setting
 
-__all__ = ["ACCOUNT", "ANN", "FEDERATED", "INVITATION", "KEY", "P0", "P1", "P2", "P3", "SOMEBODY", "WORLDS"]
+__all__ = [
+    "ACCOUNT",
+    "ANN",
+    "FEDERATED",
+    "INVITATION",
+    "KEY",
+    "P0",
+    "P1",
+    "P2",
+    "P3",
+    "SOMEBODY",
+    "WORLDS",
+    "World",
+    "at_provider",
+    "hashed",
+    "prepared",
+    "written",
+]
 
 ANN: Final = "ann@example.org"
 P0, P1, P2, P3 = (Secret(f"correct horse {n}") for n in range(4))
@@ -59,20 +76,20 @@ def _owned(
 ) -> World:
     """An account that the engine made a moment ago, of an email alone."""
     ask, options = _ask(setting, KEY, P0, email, username), setting.options
-    credential = _hash(P0) if setting.embedded else None
+    credential = hashed(P0) if setting.embedded else None
     identity = Identity(id=account_id, state=IdentityState.HELD, credential=credential)
     _, writes = commits.whole(ask, identity, None, START, options)
-    there = State() if setting.embedded else _at_provider(variant, account_id, P0, email)
-    return _written(writes), there, frozenset()
+    there = State() if setting.embedded else at_provider(variant, account_id, P0, email)
+    return written(writes), there, frozenset()
 
 
 def _visited(setting: Setting, variant: Variant) -> World:
     """An account that a federated sign-in of ann made an hour ago. For the embedded provider."""
     del variant
-    ask = _prepared(setting, FEDERATED)
+    ask = prepared(setting, FEDERATED)
     identity = Identity(id=ACCOUNT, state=IdentityState.HELD)
     _, writes = commits.whole(ask, identity, None, START - timedelta(hours=1), setting.options)
-    return _written(writes), State(), frozenset()
+    return written(writes), State(), frozenset()
 
 
 def _owned_twice_named(setting: Setting, variant: Variant) -> World:
@@ -83,7 +100,7 @@ def _owned_twice_named(setting: Setting, variant: Variant) -> World:
 def _astray(setting: Setting, variant: Variant) -> World:
     """An account of bob's, whose identity somebody gave ann's email at the provider."""
     records, _, _ = _owned(setting, variant, email="bob@example.org")
-    return records, _at_provider(variant, ACCOUNT, P0), frozenset()
+    return records, at_provider(variant, ACCOUNT, P0), frozenset()
 
 
 def _reused(setting: Setting, variant: Variant) -> World:
@@ -117,7 +134,7 @@ def _young(setting: Setting, variant: Variant) -> World:
 def _forged(setting: Setting, variant: Variant) -> World:
     """Somebody copied the marker of an identity of ours, made for another email, on to theirs."""
     del setting
-    made = _at_provider(variant, ACCOUNT, P0, "bob@example.org").identities[0]
+    made = at_provider(variant, ACCOUNT, P0, "bob@example.org").identities[0]
     provider = FakeProvider(variant)
     somebody = provider.plant(ANN, P0, label=made.label)
     return (), provider.state, frozenset({somebody})
@@ -127,7 +144,7 @@ def _dead(setting: Setting, variant: Variant) -> World:
     """The worker of ``key`` died between its create and commit 2; its lease has run out."""
     before = START - timedelta(hours=1)
     held = commits.held_by(_ask(setting, "the key of ann's form", P1), ACCOUNT, "dead", before, setting.options)
-    return _written(commits.opening(held, None)), _at_provider(variant, ACCOUNT, P1), frozenset()
+    return written(commits.opening(held, None)), at_provider(variant, ACCOUNT, P1), frozenset()
 
 
 def _removal(setting: Setting, variant: Variant) -> World:
@@ -135,7 +152,7 @@ def _removal(setting: Setting, variant: Variant) -> World:
     ask = _ask(setting, KEY, P0)
     held = commits.held_by(ask, ACCOUNT, "dead", START, setting.options).at(_TOKEN)
     left = [write for write in commits.failing(held, "abandoned", START, setting.options) if isinstance(write, Replace)]
-    return _written(left), _at_provider(variant, ACCOUNT, P0), frozenset()
+    return written(left), at_provider(variant, ACCOUNT, P0), frozenset()
 
 
 def _removal_due(setting: Setting, variant: Variant) -> World:
@@ -160,10 +177,10 @@ def _invited_owned(setting: Setting, variant: Variant) -> World:
 def _invited_dead(setting: Setting, variant: Variant) -> World:
     """A worker that accepted ann's invitation died between its create and commit 2; its lease has run out."""
     before = START - timedelta(hours=1)
-    ask = _prepared(setting, acceptance(INVITATION, Intent(password=P1, idempotency_key="the key of ann's form")))
+    ask = prepared(setting, acceptance(INVITATION, Intent(password=P1, idempotency_key="the key of ann's form")))
     held = commits.held_by(ask, ACCOUNT, "dead", before, setting.options, Takes(INVITATION))
     (_, invited), _, _ = _invited(setting, variant)
-    return (*_written(commits.opening(held, None)), invited), _at_provider(variant, ACCOUNT, P1), frozenset()
+    return (*written(commits.opening(held, None)), invited), at_provider(variant, ACCOUNT, P1), frozenset()
 
 
 def _retained(setting: Setting, variant: Variant) -> World:
@@ -199,10 +216,10 @@ WORLDS: Final[Mapping[str, Callable[[Setting, Variant], World]]] = {
 
 
 def _ask(setting: Setting, key: str, password: Secret, email: str = ANN, username: str | None = None) -> Ask:
-    return _prepared(setting, Intent(email=email, username=username, password=password, idempotency_key=key))
+    return prepared(setting, Intent(email=email, username=username, password=password, idempotency_key=key))
 
 
-def _prepared(setting: Setting, intent: Intent) -> Ask:
+def prepared(setting: Setting, intent: Intent) -> Ask:
     """Return what a caller's own engine makes of an intent."""
     nobody = Ports(
         "seed", VirtualClock(), SequentialIds("seed"), _Nobody(), {"store": MemoryStore(), "provider": FakeProvider()}
@@ -217,17 +234,23 @@ class _Nobody:
         """See ``Events.emit``."""
 
 
-def _written(writes: Sequence[Write]) -> tuple[Record, ...]:
+def written(writes: Sequence[Write]) -> tuple[Record, ...]:
+    """Return what a commit leaves."""
     return tuple(write.record.but(version=_TOKEN) for write in writes if not isinstance(write, Delete))
 
 
-def _at_provider(variant: Variant, account_id: str, password: Secret, email: str = ANN) -> State:
+def at_provider(
+    variant: Variant, account_id: str, password: Secret, email: str = ANN, before: State | None = None
+) -> State:
+    """Return the provider with an identity of ours, and what it had before."""
     provider = FakeProvider(variant)
+    provider.state = before or State()
     _finished(provider.create(NewIdentity(account_id, email, password, confirmed=False)))
     return provider.state
 
 
-def _hash(password: Secret) -> str:
+def hashed(password: Secret) -> str:
+    """Return a password's credential, with the embedded provider."""
     return str(_finished(CheapHasher().hash(password)))
 
 

@@ -1,0 +1,129 @@
+"""Who meets around the proof of an email: people who open links, who change email or password, who switch off."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+from semel import canonical
+from semel.credentials import Passwords
+from semel.errors import SemelError
+from semel.identity_updates import Change, update_identity
+from semel.links import LinkBook, expire_link
+from semel.model import Account, Link, Name, Secret
+from semel.protocol.engine import Engine
+from semel.protocol.linking import Proving
+from semel.proving import Proofs
+from semel.states import LinkPurpose
+from semel.testing.explorer.runs import Make, Ports
+from semel.testing.scenarios.parties import EXPIRY, Answer, Setting
+from semel.upkeep import BUILT_IN, Duty
+from semel.upkeep.unproved import expire_unproved
+
+__all__ = ["DUTIES", "PROVING", "UNPROVED", "asking", "changing", "new_password", "opening", "switching"]
+
+PROVING: Final = Proving(key=b"of the explorer's links", required=True)
+UNPROVED: Final = Duty("expire_unproved", Account, expire_unproved)
+DUTIES: Final = (
+    *(duty for duty in BUILT_IN if duty.name != "forget_event"),
+    EXPIRY,
+    UNPROVED,
+    Duty("expire_link", Link, expire_link),
+)
+"""All of upkeep's duties but what is done with the outbox, which has scenarios of its own."""
+
+
+class Desk:
+    """What one process works with."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.book = LinkBook(engine, PROVING, allow_special_use=False)
+        self.proofs = Proofs(engine, self.book)
+
+    async def open(self, link: str, password: Secret | None, sign_up_token: Secret | None) -> Account:
+        """Open a link by its id: whoever has its mail has its token."""
+        return await self.proofs.open(PROVING.token(link), password, sign_up_token)
+
+
+def opening(
+    setting: Setting, link: str, *, password: Secret | None = None, signed_up: tuple[str, Secret] | None = None
+) -> Make:
+    """Somebody who opens a link that proves an account's own email.
+
+    ``password`` is the new one; ``signed_up`` the registration by whose session it is opened, and that one's password.
+    """
+    token = Secret(PROVING.sign_up_token(signed_up[0])) if signed_up is not None else None
+    known = signed_up[1] if signed_up is not None else password
+
+    async def open_it(desk: Desk) -> Answer:
+        account = await desk.open(link, password, token)
+        email = Name("email", account.email_canonical or "")
+        return Answer(account_id=account.id, password=known, asked=(email,), proved=True, link=link)
+
+    return _at_a_desk(setting, open_it)
+
+
+def changing(setting: Setting, account_id: str, link: str, emails: Sequence[str]) -> Make:
+    """Somebody who opens the link of a change of the email, then asks for the next one and opens that link, and so on.
+
+    Of a change without an answer nothing is known: then no other is asked for.
+    """
+
+    async def change(desk: Desk) -> Answer:
+        opened = link
+        await desk.open(opened, None, None)
+        for email in emails[1:]:
+            await desk.book.ask_for_email(account_id, email)
+            opened = await _latest(desk.engine, account_id)
+            await desk.open(opened, None, None)
+        return Answer(account_id=account_id, asked=(Name("email", emails[-1]),), proved=True, link=opened)
+
+    return _at_a_desk(setting, change)
+
+
+async def _latest(engine: Engine, account_id: str) -> str:
+    account = await engine.store.get(Account, (account_id,))
+    return account.links[-1] if account is not None and account.links else ""
+
+
+def asking(setting: Setting, account_id: str, purpose: LinkPurpose, email: str | None = None) -> Make:
+    """Somebody who asks for a link, which ends an earlier one."""
+
+    async def ask(desk: Desk) -> Answer:
+        to = canonical.email(email, allow_special_use=False) if email is not None else None
+        await desk.book.send(account_id, purpose, to)
+        return Answer(did="asked")
+
+    return _at_a_desk(setting, ask)
+
+
+def new_password(setting: Setting, email: str, present: Secret, new: Secret) -> Make:
+    """Somebody who knows the password and sets another."""
+
+    async def change(desk: Desk) -> Answer:
+        account = await Passwords(desk.engine).change(email, present, new)
+        return Answer(account_id=account.id, password=new)
+
+    return _at_a_desk(setting, change)
+
+
+def switching(setting: Setting, account_id: str, *states: str) -> Make:
+    """An administrator who switches an account ``on`` or ``off``, one after the other."""
+
+    async def switch(desk: Desk) -> Answer:
+        for state in states:
+            await update_identity(desk.engine, account_id, Change(is_active=state == "on"))
+        return Answer(did=states[-1])
+
+    return _at_a_desk(setting, switch)
+
+
+def _at_a_desk(setting: Setting, does: Callable[[Desk], Awaitable[Answer]]) -> Make:
+    async def party(ports: Ports) -> Answer:
+        try:
+            return await does(Desk(setting.engine_over(ports)))
+        except SemelError as error:
+            return Answer(code=error.code)
+
+    return party

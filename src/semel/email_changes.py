@@ -114,7 +114,8 @@ async def _owns(engine: Engine, account: Account, identity: Identity, email: str
     writes += [Delete(before)] if isinstance(before, Identifier) and before.account_id == account.id else []
     writes.append(telling.updated(account.id, engine.ids.uuid(), now, options))
     opened = [one for one in links if isinstance(one, Link) and one.former is not None and one.email == email]
-    writes += [telling.former_mail(one, now, options) for one in opened[:1]]
+    # Listed in the order in which they were made: an earlier one led to the same email once before, and said so then.
+    writes += [telling.former_mail(one, now, options) for one in opened[-1:]]
     put = await engine.put(writes)
     if not put.done:
         return None

@@ -20,7 +20,7 @@ from semel.testing.scenarios.parties import EXPIRY, Answer, Setting
 from semel.upkeep import BUILT_IN, Duty
 from semel.upkeep.unproved import expire_unproved
 
-__all__ = ["DUTIES", "PROVING", "UNPROVED", "asking", "changing", "new_password", "opening", "switching"]
+__all__ = ["DUTIES", "PROVING", "UNPROVED", "asking", "changing", "new_password", "opening", "switching", "trying"]
 
 PROVING: Final = Proving(key=b"of the explorer's links", required=True)
 UNPROVED: Final = Duty("expire_unproved", Account, expire_unproved)
@@ -117,6 +117,17 @@ def switching(setting: Setting, account_id: str, *states: str) -> Make:
         return Answer(did=states[-1])
 
     return _at_a_desk(setting, switch)
+
+
+def trying(first: Make, then: Make) -> Make:
+    """Somebody who tries again, otherwise, where nothing is known of the first try."""
+
+    async def party(ports: Ports) -> Answer:
+        answer: Answer = await first(ports)
+        again = answer.code in {"outcome_unknown", "change_in_progress"}
+        return await then(ports) if again else answer
+
+    return party
 
 
 def _at_a_desk(setting: Setting, does: Callable[[Desk], Awaitable[Answer]]) -> Make:

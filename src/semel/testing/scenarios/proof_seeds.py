@@ -92,6 +92,12 @@ def _recovering(setting: Setting, variant: Variant) -> World:
     return _with_link(records, LinkPurpose.RECOVER, RECOVERY, ANN), state, frozenset()
 
 
+def _recovering_proved(setting: Setting, variant: Variant) -> World:
+    """An account whose email is proved, and a link that leads to a new password."""
+    records, state = _made(setting, variant, proved=True)
+    return _with_link(records, LinkPurpose.RECOVER, RECOVERY, ANN), state, frozenset()
+
+
 def _unproved_invited(setting: Setting, variant: Variant) -> World:
     """The same account; its email was invited as well."""
     records, state = _made(setting, variant)
@@ -143,6 +149,7 @@ PROOF_WORLDS: Final[Mapping[str, Callable[[Setting, Variant], World]]] = {
     "unproved": _unproved,
     "overdue": _overdue,
     "recovering": _recovering,
+    "recovering-proved": _recovering_proved,
     "unproved-invited": _unproved_invited,
     "proved": _proved,
     "changing": _changing,

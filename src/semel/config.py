@@ -220,8 +220,9 @@ class Settings(BaseSettings):
     """How long a link is good with which somebody sets the first password of an account that an administrator made."""
     enumeration: Literal["open", "masked", "strict"] = "open"
     """What a sign-up tells of who has an account: open says that an email is taken; masked answers the same for new and
-    for taken emails, and tells the owner by mail; strict does so in the same time as well, so it hashes always. Both
-    need SEMEL_EMAIL_VERIFICATION and SEMEL_SMTP_URL. A taken username is told by all three."""
+    for taken emails, and tells the owner by mail; strict does so in the same time as well, so it hashes always, and
+    needs the embedded provider. Both need SEMEL_EMAIL_VERIFICATION and SEMEL_SMTP_URL. A taken username is told by all
+    three."""
     attributes_max_bytes: Count = 16_384
     """The greatest size of an account's attributes, as JSON."""
     allow_special_use_emails: bool = False
@@ -376,6 +377,11 @@ class Settings(BaseSettings):
         if self.enumeration != "open" and not (self.email_verification and self.smtp_url is not None):
             needs = f"{variable('email_verification')}=true and {variable('smtp_url')}"
             raise ConfigurationInvalid(f"{variable('enumeration')}={self.enumeration} needs {needs}")
+        if self.enumeration == "strict" and scheme(self.provider_url.get_secret_value()) != "embedded":
+            needs = (
+                f"{variable('provider_url')}=embedded: a remote provider is asked for new emails alone, and that shows"
+            )
+            raise ConfigurationInvalid(f"{variable('enumeration')}=strict needs {needs}")
         if self.email_verification and self.gotrue_jwt_secret is not None:
             rule = f"is not offered by Supabase's API: take {variable('gotrue_jwt_secret')} away"
             raise ConfigurationInvalid(f"{variable('email_verification')} {rule}")

@@ -16,6 +16,7 @@
     ├── InvalidCredentials           invalid_credentials      401
     ├── InvalidToken                 invalid_token            401
     ├── AccountInactive              account_inactive         403
+    ├── EmailNotVerified             email_not_verified       403
     ├── Forbidden                    forbidden                403
     ├── PreconditionFailed           precondition_failed      412
     ├── NotFound                     not_found                404
@@ -24,6 +25,10 @@
     ├── InvitationExpired            invitation_expired       410
     ├── InvitationRevoked            invitation_revoked       410
     ├── AlreadyInvited               already_invited          409
+    ├── LinkUnknown                  link_unknown             404
+    ├── LinkUsed                     link_used                409
+    ├── LinkExpired                  link_expired             410
+    ├── ChangeInProgress             change_in_progress       409
     ├── EventNotDead                 event_not_dead           409
     ├── Overloaded                   overloaded               503
     ├── RateLimited                  rate_limited             429

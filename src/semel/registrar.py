@@ -230,7 +230,9 @@ class _Work:
         again before they hash.
         """
         embedded = self._engine.embedded
-        if embedded is None or not embedded.slow or self._engine.options.always_hash:
+        if self._engine.options.always_hash:
+            return await self._registration() if self.ask.keyed else None
+        if embedded is None or not embedded.slow:
             return await self._registration() if self._followed else None
         while not self._in_turn and self._engine.clock.now() < self._deadline:
             await self._turns.others(self.ask.names)
@@ -259,8 +261,10 @@ class _Work:
                 self._open(registration) if engine.remote is None else self._open_held(engine.remote, registration)
             )
         if registration.state is RegistrationState.WITHDRAWN:
+            await self._hash_all_the_same()
             raise RegistrationWithdrawn(registration_id=registration.id)
         if not hmac.compare_digest(registration.fingerprint, self.ask.fingerprint):
+            await self._hash_all_the_same()
             raise IdempotencyKeyReused
         if registration.state is RegistrationState.COMPLETED:
             return await same_answer(engine, registration, self._password)
@@ -268,6 +272,12 @@ class _Work:
             await past(engine, registration.id, self._deadline)
             return None
         return await self._go_on(registration)
+
+    async def _hash_all_the_same(self) -> None:
+        """Take as long as with a hash, where no time may tell what the key has met."""
+        embedded = self._engine.embedded
+        if self._engine.options.always_hash and embedded is not None and self._password is not None:
+            await embedded.verify(None, self._password)
 
     async def _go_on(self, registration: Registration) -> Registered | None:
         """Go on from a pending registration, ours after a doubt or a dead worker's: the same create, the same id."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Final
 
@@ -9,14 +11,14 @@ from fastapi import Response
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
-from semel import errors
+from semel import canonical, errors
 from semel.errors import FieldError, InvalidInput
 from semel.face import SignedInAccount
 from semel.http.body import JsonBody
 from semel.http.idempotency import HEADER, idempotency_key
 from semel.http.limits import Limit, Limited
 from semel.http.operations import ANY, OF_A_BODY, Call, Operation, bearer, reply
-from semel.http.proofs import afterwards
+from semel.http.proofs import afterwards, unproved_hidden
 from semel.http.schemas import (
     AccountAnswer,
     PendingAnswer,
@@ -27,8 +29,10 @@ from semel.http.schemas import (
     SignUpRequest,
     account_answer,
 )
-from semel.intents import ANYBODY, registration_id
+from semel.intents import ANYBODY, Intent, registration_id
+from semel.model import Identifier
 from semel.protocol.engine import Registered
+from semel.registrar import TAKEN
 
 __all__ = ["AUTH"]
 
@@ -57,7 +61,7 @@ async def _sign_up(call: Call) -> Response:
 
 
 async def _register(call: Call, key: str | None, body: SignUpRequest) -> Registered:
-    try:
+    with _named_as_sent():
         return await call.semel.register(
             email=body.email,
             password=body.password,
@@ -67,9 +71,6 @@ async def _register(call: Call, key: str | None, body: SignUpRequest) -> Registe
             attributes=body.attributes,
             idempotency_key=key,
         )
-    except InvalidInput as error:
-        error.errors = tuple(map(_as_sent, error.errors))
-        raise
 
 
 async def _masked(call: Call, key: str | None, body: SignUpRequest) -> Response:
@@ -77,23 +78,73 @@ async def _masked(call: Call, key: str | None, body: SignUpRequest) -> Response:
 
     Whoever comes again under a key is told the same again, whatever became of it. Only a taken username shows.
     """
-    known = registration_id(ANYBODY, key) if key is not None else call.semel.parts.engine.ids.uuid()
+    scope = _key_scope(call, body.email)
+    known = registration_id(scope, key) if key is not None else call.semel.parts.engine.ids.uuid()
     taken = False
     try:
-        known = (await _register(call, key, body)).account.registration
+        known = (await _register_hidden(call, key, body, scope)).account.registration
     except errors.UserAlreadyExists as error:
         others = tuple(one for one in error.errors if one.field != "email")
         if others:
             raise errors.UserAlreadyExists(errors=others) from None
         taken = True
     except (errors.IdentityAlreadyExists, errors.IdempotencyKeyReused, errors.RegistrationWithdrawn):
-        pass  # each says that the email, or the key, was used before
+        await _check_username(call, body.username, known)  # else the email, or the key, was used before
     answer = reply(
         PendingAnswer(message=_PENDING, sign_up_token=await call.semel.sign_up_token(known)), HTTPStatus.ACCEPTED
     )
     if taken:
         answer.background = afterwards(call.semel, "sign_up", lambda: call.semel.tell_owner(body.email))
     return answer
+
+
+def _key_scope(call: Call, email: str) -> str:
+    """Return the scope of keys: one for each email.
+
+    A key that was sent with a taken email has no registration. In one scope for all it would make an account for
+    another email, where that of a new one would not: and a mail to that other email would tell.
+    """
+    try:
+        name = canonical.email(email, allow_special_use=call.semel.settings.allow_special_use_emails).name
+    except InvalidInput:
+        return ANYBODY  # it is refused, together with what else is wrong
+    return f"{ANYBODY}/{name.value}"
+
+
+async def _register_hidden(call: Call, key: str | None, body: SignUpRequest, scope: str) -> Registered:
+    """Register. Without a key nothing is taken for a double click: a taken email has none, so two answers differ."""
+    intent = Intent(
+        email=body.email,
+        password=body.password,
+        full_name=body.name,
+        username=body.username,
+        role=body.role,
+        attributes=body.attributes,
+        idempotency_key=key,
+        scope=scope,
+        strict=key is None,
+    )
+    with _named_as_sent():
+        return await call.semel.parts.registrar.register(intent)
+
+
+async def _check_username(call: Call, username: str | None, registration: str) -> None:
+    """Raise ``UserAlreadyExists`` where another registration's account has the username, as at any sign-up."""
+    if username is None:
+        return
+    found = await call.semel.parts.engine.store.get(Identifier, canonical.username(username).name)
+    if found is not None and found.owned and found.registration != registration:
+        raise errors.UserAlreadyExists(errors=(TAKEN["username"],))
+
+
+@contextmanager
+def _named_as_sent() -> Iterator[None]:
+    """Name what is wrong as it goes over the wire."""
+    try:
+        yield
+    except InvalidInput as error:
+        error.errors = tuple(map(_as_sent, error.errors))
+        raise
 
 
 def _as_sent(fault: FieldError) -> FieldError:
@@ -103,7 +154,8 @@ def _as_sent(fault: FieldError) -> FieldError:
 async def _sign_in(call: Call) -> Response:
     body = await call.read(_SIGN_IN)
     await call.attempt.on(body.email)
-    return _signed_in(await call.semel.sign_in(body.email, body.password))
+    with unproved_hidden(call):
+        return _signed_in(await call.semel.sign_in(body.email, body.password))
 
 
 async def _refresh(call: Call) -> Response:

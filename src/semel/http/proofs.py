@@ -6,15 +6,17 @@ there is an account. A token stands in the path; log lines have the pattern of a
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Final
 
 from fastapi import Response
+from msgspec.structs import replace
 from starlette.background import BackgroundTask
 
-from semel import canonical, errors
-from semel.errors import InvalidInput, SemelError
+from semel import canonical, errors, passwords
+from semel.errors import EmailNotVerified, InvalidCredentials, InvalidInput, SemelError
 from semel.face import Semel
 from semel.http.body import JsonBody
 from semel.http.limits import Limit, Limited
@@ -32,13 +34,38 @@ from semel.http.schemas import (
 from semel.model import Secret
 from semel.states import LinkPurpose
 
-__all__ = ["PROOFS", "afterwards"]
+__all__ = ["PROOFS", "afterwards", "check_new", "unproved_hidden"]
 
 _EMAIL: Final = JsonBody(EmailRequest)
 _OPEN: Final = JsonBody(OpenRequest)
 _NEW_EMAIL: Final = JsonBody(EmailChangeRequest)
 _NEW_PASSWORD: Final = JsonBody(PasswordChangeRequest)
 _ASKED: Final = AskedAnswer(message="If there is such an account, a mail is on its way")
+
+
+_EITHER: Final = "Email or password is wrong, or the email is still to be verified: then open the link in the mail"
+"""What is told of all three, where nothing may tell a new account from a taken email."""
+
+
+@contextmanager
+def unproved_hidden(call: Call) -> Iterator[None]:
+    """Tell an account that awaits its proof from a wrong password only where sign-ups tell who has an account.
+
+    Else whoever signs up, and in afterwards, would learn from that whether the email was new.
+    """
+    try:
+        yield
+    except (EmailNotVerified, InvalidCredentials):
+        if call.semel.settings.enumeration == "open":
+            raise
+        raise InvalidCredentials(_EITHER) from None
+
+
+def check_new(password: Secret | None, field: str = "password") -> None:
+    """Refuse what nobody may choose for a password, before anything is looked at. Raises ``InvalidInput``."""
+    faults = passwords.check(password) if password is not None else []
+    if faults:
+        raise InvalidInput(errors=tuple(replace(one, field=field) for one in faults))
 
 
 def afterwards(semel: Semel, name: str, work: Callable[[], Awaitable[None]]) -> BackgroundTask:
@@ -80,6 +107,7 @@ async def _show(call: Call) -> Response:
 
 async def _open(call: Call) -> Response:
     body = await call.read(_OPEN)
+    check_new(body.password)
     account = await call.semel.open_link(_token(call), password=body.password, sign_up_token=body.sign_up_token)
     return reply(OpenedAnswer(account=account_answer(account)))
 
@@ -90,19 +118,23 @@ def _token(call: Call) -> Secret:
 
 async def _change_password(call: Call) -> Response:
     body = await call.read(_NEW_PASSWORD)
+    check_new(body.new_password, "new_password")
     await call.attempt.on(body.email)
-    account = await call.semel.change_password(body.email, body.password, body.new_password)
+    with unproved_hidden(call):
+        account = await call.semel.change_password(body.email, body.password, body.new_password)
     return reply(OpenedAnswer(account=account_answer(account)))
 
 
 async def _change_email(call: Call) -> Response:
     body = await call.read(_NEW_EMAIL)
-    await call.attempt.on(body.email)
     try:
-        await call.semel.change_email(body.email, body.password, body.new_email)
+        canonical.email(body.new_email, allow_special_use=call.semel.settings.allow_special_use_emails)
     except InvalidInput as error:
-        error.errors = tuple(errors.FieldError("new_email", one.code, one.message) for one in error.errors)
+        error.errors = tuple(replace(one, field="new_email") for one in error.errors)
         raise
+    await call.attempt.on(body.email)
+    with unproved_hidden(call):
+        await call.semel.change_email(body.email, body.password, body.new_email)
     return reply(AskedAnswer(message="A mail is on its way to the new address"), HTTPStatus.ACCEPTED)
 
 

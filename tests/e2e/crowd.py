@@ -17,7 +17,7 @@ Json = Mapping[str, Any]
 
 
 class Crowd:
-    """Callers in turn at the servers given, each with an open connection of its own.
+    """Callers in turn at the servers given, each with a connection of its own.
 
     A request is sent but for its last byte; once all are there, the last bytes go out together. So the servers begin to
     work on all of them at once, whatever the callers' own speed.
@@ -25,15 +25,18 @@ class Crowd:
 
     def __init__(self, servers: Sequence[Server], size: int = 10) -> None:
         self.size = size
-        self._urls = [servers[number % len(servers)].url for number in range(size)]
+        self._servers = servers
         self._stack = AsyncExitStack()
         self._callers: list[httpx.AsyncClient] = []
 
     async def __aenter__(self) -> Self:
-        for url in self._urls:
-            caller = await self._stack.enter_async_context(httpx.AsyncClient(base_url=url, timeout=60))
-            (await caller.get("/healthz")).raise_for_status()
-            self._callers.append(caller)
+        # One for each server: it opens as many connections as there are requests at once, and a thousand of them would
+        # take longer to make than a server keeps an idle connection.
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+        made = [httpx.AsyncClient(base_url=server.url, timeout=60, limits=limits) for server in self._servers]
+        for client in made:
+            (await (await self._stack.enter_async_context(client)).get("/healthz")).raise_for_status()
+        self._callers = [made[number % len(made)] for number in range(self.size)]
         return self
 
     async def __aexit__(

@@ -212,7 +212,7 @@ def _wishes(snapshot: Snapshot) -> Iterator[str]:
         if account.pending_email is not None:
             yield f"P: a change of the email never ended: {account.id}"
     for one in snapshot.all(Identity):
-        if (one.wanted_email, one.wanted_disabled, one.wanted_until) != (None, None, None):
+        if {one.wanted_email, one.wanted_confirmed, one.wanted_disabled, one.wanted_until} != {None}:
             yield f"P: a wish is never forgotten: {one.id}"
 
 

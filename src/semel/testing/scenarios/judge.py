@@ -90,7 +90,7 @@ class EngineJudge(Judge):
         return [f"P: a registration is pending after {_PASSES} passes of upkeep" for _ in pending]
 
     @override
-    def ended(self, ending: Ending) -> Sequence[str]:
+    def ended(self, ending: Ending) -> list[str]:
         told = [self._told(who, outcome, ending) for who, outcome in ending.outcomes.items()]
         snapshot = Snapshot(
             records=tuple(ending.states["store"].values()),
@@ -181,16 +181,15 @@ class ProofJudge(EngineJudge):
         return [*super().told(outcome, states), *let_in]
 
     @override
-    def ended(self, ending: Ending) -> Sequence[str]:
+    def ended(self, ending: Ending) -> list[str]:
         found = super().ended(ending)
-        if self._strangers is None:
-            return found
-        proved = [
-            one
-            for one in ending.states["store"].values()
-            if isinstance(one, Account) and one.email_verified_at is not None
-        ]
-        known = [one.id for one in proved if self._knows(one.id, self._strangers, ending)]
+        records = ending.states["store"].values()
+        proved = [one.id for one in records if isinstance(one, Account) and one.email_verified_at is not None]
+        if self._provider is not None:
+            confirmed = {one.identity_id for one in self._found(ending.states["provider"]) if one.confirmed}
+            lacking = {*proved} - confirmed
+            found += [f"W: an email is proved, and the provider does not say so: {one}" for one in sorted(lacking)]
+        known = [one for one in proved if self._strangers is not None and self._knows(one, self._strangers, ending)]
         return [
             *found,
             *(f"H: an email is proved, and a stranger's password opens its account: {one}" for one in known),

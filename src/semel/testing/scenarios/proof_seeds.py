@@ -72,7 +72,9 @@ def _made(  # noqa: PLR0913 - what differs
     _, writes = commits.whole(ask, identity, None, START - _AN_HOUR, setting.options)
     records = tuple(one for one in written(writes) if not (isinstance(one, OutboxEvent) and one.is_mail))
     state = before or State()
-    return records, state if setting.embedded else at_provider(variant, account_id, password, email, state)
+    if not setting.embedded:
+        state = at_provider(variant, account_id, password, email, state, confirmed=proved)
+    return records, state
 
 
 def _unproved(setting: Setting, variant: Variant) -> World:

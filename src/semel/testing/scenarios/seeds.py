@@ -239,13 +239,19 @@ def written(writes: Sequence[Write]) -> tuple[Record, ...]:
     return tuple(write.record.but(version=_TOKEN) for write in writes if not isinstance(write, Delete))
 
 
-def at_provider(
-    variant: Variant, account_id: str, password: Secret, email: str = ANN, before: State | None = None
+def at_provider(  # noqa: PLR0913 - what is so of an identity
+    variant: Variant,
+    account_id: str,
+    password: Secret,
+    email: str = ANN,
+    before: State | None = None,
+    *,
+    confirmed: bool = False,
 ) -> State:
     """Return the provider with an identity of ours, and what it had before."""
     provider = FakeProvider(variant)
     provider.state = before or State()
-    _finished(provider.create(NewIdentity(account_id, email, password, confirmed=False)))
+    _finished(provider.create(NewIdentity(account_id, email, password, confirmed=confirmed)))
     return provider.state
 
 

@@ -1,7 +1,7 @@
 """Programs that are the shipped one but for one rule. The explorer must find the harm that each does."""
 
 from tests.testing import commit_mutants as stores
-from tests.testing.explorer_mutants import engines, outbox, steps
+from tests.testing.explorer_mutants import engines, outbox, proofs, steps
 from tests.testing.explorer_mutants.surgery import Mutant, scenario_named
 
 __all__ = ["MERELY_OTHERWISE", "MUTANTS", "Mutant", "scenario_named"]
@@ -14,9 +14,12 @@ _LOOK = ("semel.upkeep.removal._look",)
 _LEASE = ("semel.registrar.take_lease", "semel.protocol.ending.take_lease")
 _OUTSIDE = ("semel.registrar.Outside",)
 _REPLAY = ("semel.registrar.same_answer",)
+_PARTIES = "semel.testing.scenarios.parties"
 _OUTBOX = "semel.testing.scenarios.outbox"
 _TWO_DELIVER = "outbox/waiting/delivers+delivers-2"
 _WORK = ("semel.registrar._Work",)
+_OPENING = ("semel.proving._Opening",)
+_PROVES = "proof-embedded/unproved"
 
 MUTANTS = (
     Mutant(stores.OverwritesOnInsert, _COMMIT, 0, "UD"),
@@ -89,6 +92,49 @@ MUTANTS = (
     Mutant(outbox.takes_silence_for_taken, _TWO_DELIVER, 1, "E", ("semel.upkeep.delivery._made",)),
     Mutant(outbox.tries_for_ever, "outbox/down/delivers", 0, "P", ("semel.upkeep.delivery.dead",)),
     Mutant(outbox.forgets_what_waits, _TWO_DELIVER, 0, "T", (f"{_OUTBOX}.forget_event",)),
+    Mutant(proofs.LeavesTheAccount, f"{_PROVES}/proves", 0, "A", _OPENING),
+    Mutant(proofs.ProvesTooEarly, "proof/unproved/proves-new+upkeep", 1, "H", _OPENING),
+    Mutant(proofs.BelievesAnOldPassword, "proof/unproved/proves-new+sign-in-0", 0, "H", (f"{_PARTIES}.SignInDoor",)),
+    Mutant(proofs.OustsTheProved, f"{_PROVES}-invited/proves+accepts", 0, "A", _WORK),
+    Mutant(
+        proofs.expires_what_is_proved,
+        "proof-embedded/overdue/proves+expiry",
+        0,
+        "A",
+        ("semel.testing.scenarios.proof_parties.expire_unproved",),
+    ),
+    Mutant(
+        proofs.opens_what_was_used,
+        f"{_PROVES}/proves+proves-too",
+        0,
+        "K",
+        ("semel.proving.refusal", "semel.links.refusal"),
+    ),
+    Mutant(proofs.leaves_its_links, f"{_PROVES}/proves+delete", 0, "U", ("semel.protocol.commits.account_end",)),
+    Mutant(
+        proofs.marks_over_a_mark,
+        "proof/recovering-proved/recovers-again",
+        1,
+        "K",
+        ("semel.credentials.mark", "semel.proving.mark"),
+    ),
+    Mutant(proofs.ReleasesTheOldAtOnce, "proof/changing-foreign/changes", 0, "W", _OPENING),
+    Mutant(proofs.wishes_nothing, "proof/changing/changes", 1, "P", ("semel.proving.pended",)),
+    Mutant(proofs.wishes_once, "proof/proved/switches", 1, "W", ("semel.protocol.commits.wished",)),
+    Mutant(
+        proofs.leaves_the_identity,
+        "proof-embedded/changing-squatted/changes",
+        0,
+        "W",
+        ("semel.email_changes.account_end",),
+    ),
+    Mutant(
+        proofs.takes_what_is_proved,
+        "proof-embedded/changing-squatted/changes+squatter-proves",
+        0,
+        "A",
+        ("semel.proving.claimed",),
+    ),
 )
 """Each breaks a rule of safety."""
 

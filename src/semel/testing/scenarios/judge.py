@@ -185,15 +185,13 @@ class ProofJudge(EngineJudge):
         found = super().ended(ending)
         records = ending.states["store"].values()
         proved = [one.id for one in records if isinstance(one, Account) and one.email_verified_at is not None]
+        known = [one for one in proved if self._strangers is not None and self._knows(one, self._strangers, ending)]
+        found += [f"H: an email is proved, and a stranger's password opens its account: {one}" for one in known]
         if self._provider is not None:
             confirmed = {one.identity_id for one in self._found(ending.states["provider"]) if one.confirmed}
             lacking = {*proved} - confirmed
             found += [f"W: an email is proved, and the provider does not say so: {one}" for one in sorted(lacking)]
-        known = [one for one in proved if self._strangers is not None and self._knows(one, self._strangers, ending)]
-        return [
-            *found,
-            *(f"H: an email is proved, and a stranger's password opens its account: {one}" for one in known),
-        ]
+        return found
 
 
 def _true_of(snapshot: Snapshot, answer: Answer) -> set[str]:

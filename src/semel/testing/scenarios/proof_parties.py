@@ -16,21 +16,26 @@ from semel.protocol.linking import Proving
 from semel.proving import Proofs
 from semel.states import LinkPurpose
 from semel.testing.explorer.runs import Make, Ports
-from semel.testing.scenarios.parties import EXPIRY, Answer, Setting
+from semel.testing.scenarios.parties import EXPIRY, Answer, Setting, upkeep
 from semel.upkeep import BUILT_IN, Duty
 from semel.upkeep.unproved import expire_unproved
 
-__all__ = ["DUTIES", "PROVING", "UNPROVED", "asking", "changing", "new_password", "opening", "switching", "trying"]
+__all__ = [
+    "PROVING",
+    "all_upkeep",
+    "asking",
+    "changing",
+    "changing_again",
+    "expiring",
+    "new_password",
+    "opening",
+    "switching",
+    "trying",
+]
 
 PROVING: Final = Proving(key=b"of the explorer's links", required=True)
-UNPROVED: Final = Duty("expire_unproved", Account, expire_unproved)
-DUTIES: Final = (
-    *(duty for duty in BUILT_IN if duty.name != "forget_event"),
-    EXPIRY,
-    UNPROVED,
-    Duty("expire_link", Link, expire_link),
-)
-"""All of upkeep's duties but what is done with the outbox, which has scenarios of its own."""
+_PROTOCOLS: Final = (*(duty for duty in BUILT_IN if duty.name != "forget_event"), EXPIRY)
+"""What is done with the outbox has scenarios of its own."""
 
 
 class Desk:
@@ -64,26 +69,39 @@ def opening(
     return _at_a_desk(setting, open_it)
 
 
-def changing(setting: Setting, account_id: str, link: str, emails: Sequence[str]) -> Make:
+def changing(setting: Setting, account_id: str, link: str, emails: Sequence[str], *, last: bool = True) -> Make:
     """Somebody who opens the link of a change of the email, then asks for the next one and opens that link, and so on.
 
-    Of a change without an answer nothing is known: then no other is asked for.
+    Of a change without an answer nothing is known: then no other is asked for. ``last``: nobody else changes it.
     """
 
     async def change(desk: Desk) -> Answer:
         opened = link
         await desk.open(opened, None, None)
         for email in emails[1:]:
-            await desk.book.ask_for_email(account_id, email)
-            opened = await _latest(desk.engine, account_id)
+            opened = await _asked(desk, account_id, email)
             await desk.open(opened, None, None)
-        return Answer(account_id=account_id, asked=(Name("email", emails[-1]),), proved=True, link=opened)
+        asked = (Name("email", emails[-1]),) if last else ()
+        return Answer(account_id=account_id, asked=asked, proved=True, link=opened)
 
     return _at_a_desk(setting, change)
 
 
-async def _latest(engine: Engine, account_id: str) -> str:
-    account = await engine.store.get(Account, (account_id,))
+def changing_again(setting: Setting, account_id: str, email: str) -> Make:
+    """Somebody who asks for another email and opens that link, whatever change there is already."""
+
+    async def change(desk: Desk) -> Answer:
+        link = await _asked(desk, account_id, email)
+        await desk.open(link, None, None)
+        return Answer(account_id=account_id, proved=True, link=link)
+
+    return _at_a_desk(setting, change)
+
+
+async def _asked(desk: Desk, account_id: str, email: str) -> str:
+    """Ask for a link to an email; return its id."""
+    await desk.book.ask_for_email(account_id, email)
+    account = await desk.engine.store.get(Account, (account_id,))
     return account.links[-1] if account is not None and account.links else ""
 
 
@@ -126,6 +144,27 @@ def trying(first: Make, then: Make) -> Make:
         answer: Answer = await first(ports)
         again = answer.code in {"outcome_unknown", "change_in_progress"}
         return await then(ports) if again else answer
+
+    return party
+
+
+def expiring(setting: Setting) -> Make:
+    """A pass of the one duty that ends accounts whose email nobody proved."""
+
+    async def party(ports: Ports) -> Answer:
+        answer: Answer = await upkeep(setting, (Duty("expire_unproved", Account, expire_unproved),))(ports)
+        return answer
+
+    return party
+
+
+def all_upkeep(setting: Setting) -> Make:
+    """A pass of all duties."""
+
+    async def party(ports: Ports) -> Answer:
+        proofs = (Duty("expire_unproved", Account, expire_unproved), Duty("expire_link", Link, expire_link))
+        answer: Answer = await upkeep(setting, (*_PROTOCOLS, *proofs))(ports)
+        return answer
 
     return party
 

@@ -20,13 +20,14 @@ from semel.testing.explorer.scenarios import Rest, Scenario
 from semel.testing.fake_provider import Variant
 from semel.testing.scenarios.doubles import ReferringStore
 from semel.testing.scenarios.judge import ProofJudge
-from semel.testing.scenarios.parties import Setting, caller, deleting, signing_in, upkeep
+from semel.testing.scenarios.parties import Setting, caller, deleting, signing_in
 from semel.testing.scenarios.proof_parties import (
-    DUTIES,
     PROVING,
-    UNPROVED,
+    all_upkeep,
     asking,
     changing,
+    changing_again,
+    expiring,
     new_password,
     opening,
     switching,
@@ -76,8 +77,9 @@ _PEOPLE: Final[Mapping[str, Person]] = {
     "resends": lambda to, _: asking(to, ACCOUNT, LinkPurpose.VERIFY),
     "changes": lambda to, _: changing(to, ACCOUNT, CHANGE, (BOB,)),
     "changes-too": lambda to, _: changing(to, ACCOUNT, CHANGE, (BOB,)),
+    "changes-first": lambda to, _: changing(to, ACCOUNT, CHANGE, (BOB,), last=False),
+    "changes-then": lambda to, _: changing_again(to, ACCOUNT, CAROL),
     "changes-twice": lambda to, _: changing(to, ACCOUNT, CHANGE, (BOB, CAROL)),
-    "changes-back": lambda to, _: changing(to, ACCOUNT, CHANGE, (BOB, ANN)),
     "to-and-fro": lambda to, _: changing(to, ACCOUNT, CHANGE, (BOB, ANN, BOB)),
     "asks": lambda to, _: asking(to, ACCOUNT, LinkPurpose.CHANGE_EMAIL, CAROL),
     "key": lambda to, _: caller(to, _form(ANN, P1)),
@@ -91,8 +93,8 @@ _PEOPLE: Final[Mapping[str, Person]] = {
     "deactivates": lambda to, _: switching(to, ACCOUNT, "off"),
     "activates": lambda to, _: switching(to, ACCOUNT, "on"),
     "switches": lambda to, _: switching(to, ACCOUNT, "off", "on"),
-    "expiry": lambda to, _: upkeep(to, (UNPROVED,)),
-    "upkeep": lambda to, _: upkeep(to, DUTIES),
+    "expiry": lambda to, _: expiring(to),
+    "upkeep": lambda to, _: all_upkeep(to),
 }
 
 _ABOUT: Final = {
@@ -119,7 +121,7 @@ _EITHER: Final = (
     ("recovering", ("recovers", "recovers recovers-too", "recovers delete", "recovers proves-new")),
     ("recovering-proved", ("recovers new-password",)),
     ("changing", ("changes", "changes changes-too", "changes key-of-bob", "changes delete", "changes asks")),
-    ("changing", ("changes key", "changes-twice", "to-and-fro", "changes new-password")),
+    ("changing", ("changes key", "changes-twice", "to-and-fro", "changes new-password", "changes-first changes-then")),
     ("changing-squatted", ("changes", "changes squatter-proves")),
     ("changing-invited", ("changes accepts-as-bob",)),
     ("proved", ("new-password", "new-password new-password-too", "new-password delete")),
@@ -165,7 +167,7 @@ def _scenario(setting: Setting, world: str, names: str) -> Scenario:
         else {"store": store, "provider": ProviderService(state, variant)},
         judge=_judge(setting, world, {*people}, foreign),
         rest=Rest(
-            upkeep=upkeep(setting, DUTIES),
+            upkeep=all_upkeep(setting),
             near=(_AFTER_REST, _AFTER_REST),
             far=(_PAST_HORIZON, _PAST_HORIZON, _PAST_HORIZON, timedelta()),
             afterwards=caller(setting, _form(ANN, P1)),

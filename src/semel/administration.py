@@ -92,14 +92,23 @@ class Administration(ABC):
         return (await update_identity(self.parts.engine, account_id, change)).account
 
     async def create_api_key(
-        self, name: str, scopes: tuple[str, ...], *, seconds: float | None = None, by: str = "library"
+        self,
+        name: str,
+        scopes: tuple[str, ...],
+        *,
+        seconds: float | None = None,
+        by: str = "library",
+        epoch: int | None = None,
     ) -> MadeApiKey:
-        """Make an API key, which is shown this once. See ``semel.api_keys.Scope``.
+        """Make an API key, which is shown this once. See ``semel.api_keys.Scope`` and ``NewApiKey``.
 
-        Raises ``InvalidInput``, ``OutcomeUnknown`` or a ``StoreError``.
+        Raises ``InvalidInput``, ``InvalidToken`` where who makes it is let in no longer, ``OutcomeUnknown`` or a
+        ``StoreError``.
         """
         check_texts({"name": name, **{f"scopes.{at}": one for at, one in enumerate(scopes)}})
-        return await self.parts.api_keys.create(NewApiKey(name=name, scopes=scopes, seconds=seconds, created_by=by))
+        return await self.parts.api_keys.create(
+            NewApiKey(name=name, scopes=scopes, seconds=seconds, created_by=by, epoch=epoch)
+        )
 
     async def api_keys(self, cursor: str | None = None, limit: int = 100) -> ApiKeyPage:
         """Return API keys page by page, also those that let nobody in any more. Raises as ``accounts`` does."""

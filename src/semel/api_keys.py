@@ -17,9 +17,9 @@ import msgspec
 
 from semel import canonical
 from semel.errors import FieldError, InvalidInput, InvalidToken, NotFound
-from semel.model import ApiKey, Secret
+from semel.model import Account, ApiKey, Secret
 from semel.patience import Patience
-from semel.ports import Insert, Replace
+from semel.ports import Insert, Ref, Replace, Write
 from semel.protocol.engine import Engine
 
 __all__ = ["ApiKeyBook", "MadeApiKey", "NewApiKey", "Scope", "is_api_key"]
@@ -58,6 +58,8 @@ class NewApiKey(msgspec.Struct, frozen=True, kw_only=True):
     """For how long it lets anybody in; ``None`` for ever."""
     created_by: str
     """The id of the account or key that makes it; ``cli`` for the command line."""
+    epoch: int | None = None
+    """Of the account that makes it, when it was let in; ``None`` where no account does."""
 
 
 class MadeApiKey(msgspec.Struct, frozen=True):
@@ -79,9 +81,14 @@ class ApiKeyBook:
         self._engine = engine
 
     async def create(self, asked: NewApiKey) -> MadeApiKey:
-        """Make a key. Raises ``InvalidInput`` that names every field at fault, ``OutcomeUnknown`` or a ``StoreError``.
+        """Make a key.
 
-        What came of a lost answer is not told by asking again: that makes another key. Revoke the one nobody knows.
+        Raises ``InvalidInput`` that names every field at fault, ``InvalidToken`` where the account or key that makes it
+        is let in no longer, ``OutcomeUnknown`` or a ``StoreError``.
+
+        The record of who makes it is replaced in the same commit: whoever takes back all that an account, or a key, has
+        made misses none. What came of a lost answer is not told by asking again: that makes another key. Revoke the one
+        nobody knows.
         """
         _check(asked)
         now = self._engine.clock.now()
@@ -98,12 +105,23 @@ class ApiKeyBook:
         )
         with Patience(self._engine) as patience:
             while True:
-                put = await patience.put([Insert(key)])
+                put = await patience.put([Insert(key), *await self._by(asked)])
                 made = key.but(version=put.token) if put.done else await self._made(key)
                 if made is not None:
                     self._note("api_key.created", made)
                     return MadeApiKey(made, token)
                 await patience.pause()
+
+    async def _by(self, asked: NewApiKey) -> list[Write]:
+        """Return the write that replaces the record of who makes the key, if that is an account or a key."""
+        refs = [Ref(Account, (asked.created_by,)), Ref(ApiKey, (asked.created_by,))]
+        account, key = await self._engine.store.get_many(refs)
+        if isinstance(key, ApiKey) and not self._lets_in(key):
+            raise InvalidToken("The API key was revoked, or has expired")
+        stands = isinstance(account, Account) and account.lets_in(self._engine.clock.now())
+        if asked.epoch is not None and not (stands and getattr(account, "epoch", None) == asked.epoch):
+            raise InvalidToken
+        return [Replace(one) for one in (account, key) if one is not None]
 
     async def _made(self, key: ApiKey) -> ApiKey | None:
         """Return the key where a commit of ours whose answer was lost has made it: nobody else knows the secret."""

@@ -26,6 +26,8 @@ class Caller(msgspec.Struct, frozen=True):
     kind: str
     """``account`` or ``key``."""
     scopes: frozenset[str]
+    epoch: int | None = None
+    """The account's, when it was let in."""
 
     @property
     def realm(self) -> str:
@@ -62,7 +64,7 @@ class Gate:
         if self._sessions is None:
             raise InvalidToken("The identity provider signs nobody in here: use an API key")
         account = await self._sessions.authenticate(token)
-        return Caller(account.id, "account", _ALL if self.administers(account) else frozenset())
+        return Caller(account.id, "account", _ALL if self.administers(account) else frozenset(), account.epoch)
 
     def administers(self, account: Account) -> bool:
         """Tell whether an account is an administrator's."""

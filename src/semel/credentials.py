@@ -19,6 +19,7 @@ from semel.errors import (
     FieldError,
     InvalidCredentials,
     InvalidInput,
+    LinkExpired,
     NotFound,
     OutcomeUnknown,
     ProviderRefused,
@@ -27,7 +28,7 @@ from semel.errors import (
 )
 from semel.links import used
 from semel.mail import MailKind
-from semel.model import Account, Identity, Link, Secret, SessionFamily
+from semel.model import Account, Identifier, Identity, Link, Secret, SessionFamily
 from semel.patience import Patience
 from semel.ports import Absent, Delete, Done, Ref, Rejected, RemoteProvider, Replace, Unknown, Verified, Write
 from semel.protocol import telling
@@ -40,8 +41,10 @@ __all__ = [
     "as_proved",
     "change_in_progress",
     "check_password",
+    "check_unmarked",
     "ends_sessions",
     "mark",
+    "proved_identifier",
     "raised",
     "send_password",
     "told",
@@ -170,11 +173,15 @@ def told(engine: Engine, account: Account, now: datetime) -> list[Write]:
     return [telling.updated(account.id, engine.ids.uuid(), now, engine.options), mail]
 
 
+def check_unmarked(engine: Engine, identity: Identity) -> None:
+    """Raise ``ChangeInProgress`` while a new password may still land: who knows the old one must change nothing."""
+    if identity.secret_until is not None and identity.secret_until > engine.clock.now():
+        raise change_in_progress(engine, identity.secret_until)
+
+
 def mark(engine: Engine, identity: Identity) -> Identity:
     """Return the identity as it stands while a password is being sent. Raises ``ChangeInProgress``."""
-    now = engine.clock.now()
-    if identity.secret_until is not None and identity.secret_until > now:
-        raise change_in_progress(engine, identity.secret_until)
+    check_unmarked(engine, identity)
     return identity.but(secret_until=engine.later(engine.options.removal_horizon))
 
 
@@ -183,9 +190,9 @@ async def send_password(
 ) -> Account:
     """Send a password once, for an identity that a commit has marked; take the mark back once there is an answer.
 
-    ``link`` has proved the email, and is used by that; only then does the account count as proved, for until then its
-    password may be a stranger's. Raises ``ProviderRefused``; ``NotFound`` where the account has
-    gone; ``StoreInconsistent`` where the provider has no such identity; ``OutcomeUnknown``, and then the mark stands.
+    ``link`` proves the email, and is used, once the provider has taken the password: until then the one of before may
+    be a stranger's, and must let nobody in. Raises ``ProviderRefused``; ``NotFound`` where the account has gone;
+    ``StoreInconsistent`` where the provider has no such identity; ``OutcomeUnknown``, and then the mark stands.
     """
     confirmed = True if link is not None else None
     said = await remote.update(marked.id, password=password, confirmed=confirmed)
@@ -211,11 +218,22 @@ async def _settle(engine: Engine, marked: Identity, link: Link | None, *, change
             if identity.secret_until != marked.secret_until:
                 return account
             now = engine.clock.now()
-            if link is not None:
-                account = as_proved(account, now)
-            writes: list[Write] = [Replace(account), Replace(identity.but(secret_until=None))]
+            after = as_proved(account, now) if link is not None else account
+            writes: list[Write] = [Replace(after), Replace(identity.but(secret_until=None))]
             writes += [Replace(used(one, now)) for one in links if isinstance(one, Link)]
+            writes += await proved_identifier(engine, account) if link is not None else []
             put = await patience.put([*writes, *(told(engine, account, now) if changed else [])])
             if put.done:
-                return account.but(version=put.token)
+                return after.but(version=put.token)
             await patience.pause()
+
+
+async def proved_identifier(engine: Engine, account: Account) -> list[Write]:
+    """Return the write that says that the email is proved, where nobody has said so yet.
+
+    Raises ``LinkExpired`` where the email is the account's no longer.
+    """
+    found = await engine.store.get(Identifier, ("email", account.email_canonical or ""))
+    if found is None or found.account_id != account.id:
+        raise LinkExpired
+    return [] if found.proved else [Replace(found.but(proved=True))]

@@ -82,9 +82,8 @@ def pended(account: Account, identity: Identity, name: Name, shown: str, engine:
     return listed, _wishing(identity, name.value, engine)
 
 
-def _wishing(identity: Identity, email: str, engine: Engine, *, proved: bool = True) -> Identity:
-    # A link has proved it. Of the email before, what the provider says is left as it is.
-    confirmed = True if proved else None
+def _wishing(identity: Identity, email: str, engine: Engine, *, confirmed: bool | None = None) -> Identity:
+    # Confirmed only once the change has ended: it may be given up, and no provider need take a confirmation back.
     return commits.wished(identity, engine.clock.now(), engine.options, email=email, confirmed=confirmed)
 
 
@@ -110,12 +109,13 @@ async def _owns(engine: Engine, account: Account, identity: Identity, email: str
     after = moved(account, name, account.pending_email or "")
     after = after.but(email_verified_at=now, due_at=None, epoch=account.epoch + 1, sessions=(), updated_at=now)
     before, *links = await engine.store.get_many([Ref(Identifier, old), *(Ref(Link, (one,)) for one in account.links)])
-    writes: list[Write] = [Replace(after), Replace(_wishing(identity, email, engine))]
+    writes: list[Write] = [Replace(after), Replace(_wishing(identity, email, engine, confirmed=True))]
     writes += [Delete(before)] if isinstance(before, Identifier) and before.account_id == account.id else []
     writes.append(telling.updated(account.id, engine.ids.uuid(), now, options))
     opened = [one for one in links if isinstance(one, Link) and one.former is not None and one.email == email]
-    # Listed in the order in which they were made: an earlier one led to the same email once before, and said so then.
-    writes += [telling.former_mail(one, now, options) for one in opened[-1:]]
+    # The last one: those of earlier changes to the same email are still there, and have had their mail.
+    last = sorted(opened, key=lambda one: one.used_at or one.created_at)[-1:]
+    writes += [telling.former_mail(one, now, options) for one in last]
     put = await engine.put(writes)
     if not put.done:
         return None
@@ -126,13 +126,12 @@ async def _owns(engine: Engine, account: Account, identity: Identity, email: str
 async def _give_up(engine: Engine, account: Account, identity: Identity, said: Exists | Rejected) -> None:
     """Release the new email and wish the old one again; unless what is in the way is going to be removed."""
     email = identity.wanted_email or ""
-    if isinstance(said, Exists) and await _passes(engine, email):
+    if isinstance(said, Exists) and await _passes(engine, email, identity):
         return
     name = Name("email", email)
     after = account.but(pending_email=None, identifiers=tuple(one for one in account.identifiers if one != name))
     new = await engine.store.get(Identifier, name)
-    old = _wishing(identity.but(wanted_confirmed=None), account.email_canonical or "", engine, proved=False)
-    writes: list[Write] = [Replace(after), Replace(old)]
+    writes: list[Write] = [Replace(after), Replace(_wishing(identity, account.email_canonical or "", engine))]
     writes += [Delete(new)] if new is not None and new.account_id == account.id else []
     if not (await engine.put(writes)).done:
         return
@@ -142,14 +141,22 @@ async def _give_up(engine: Engine, account: Account, identity: Identity, said: E
     raise ProviderRefused(said.message)
 
 
-async def _passes(engine: Engine, email: str) -> bool:
-    """Whether what has the email at the provider is condemned, and goes; it is deleted at once, as upkeep does."""
+async def _passes(engine: Engine, email: str, identity: Identity) -> bool:
+    """Whether what has the email at the provider goes.
+
+    It is condemned, and deleted at once, as upkeep does; or it is one of ours that is to have another. That nobody is
+    to be found who has it is believed until the wish is over.
+    """
     if engine.remote is None:
         return False
     there = await engine.remote.find_by_email(email)
-    if isinstance(there, Unknown | Absent):
+    if isinstance(there, Unknown):
         return True
+    if isinstance(there, Absent):
+        return identity.wanted_until is not None and identity.wanted_until > engine.clock.now()
     record = await engine.store.get(Identity, (there.identity_id,))
+    if record is not None and record.wanted_email not in {None, email}:
+        return True
     if record is None or record.state is not IdentityState.CONDEMNED or commits.is_planted(record):
         return False
     watched = commits.watched_on(record, engine.clock.now(), engine.options)

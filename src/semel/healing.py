@@ -13,6 +13,7 @@ from semel.errors import (
     InvalidCredentials,
     OutcomeUnknown,
     ProviderUnavailable,
+    SemelError,
     UserAlreadyExists,
 )
 from semel.model import Account, Identifier, Identity, Profile, Secret
@@ -48,19 +49,23 @@ class SignInDoor:
         address = canonical.email(email, allow_special_use=self._allow_special_use).name.value
         deadline = engine.later(engine.options.wait)
         said, began = await self._at_provider(address, password)
-        again = False
-        for _ in range(engine.options.rounds):
-            try:
-                account = await self._account(said.identity, deadline)
-            except (InvalidCredentials, AccountInactive, EmailNotVerified):
-                await self._sessions.sign_out(Secret(said.tokens.access_token))  # the provider has let somebody in
-                raise
-            if account is not None and (again or not self._proved_since(account, began)):
-                return await self._seen(account), said.tokens
-            if account is not None:
+        try:
+            account = await self._entered(said.identity, deadline)
+            if self._proved_since(account, began):
                 await self._sessions.sign_out(Secret(said.tokens.access_token))
-                said, again = (await self._at_provider(address, password))[0], True
-        raise OutcomeUnknown(retry_after=engine.options.wait)
+                said, _ = await self._at_provider(address, password)
+                account = await self._entered(said.identity, deadline)
+            return await self._seen(account), said.tokens
+        except SemelError:
+            await self._sessions.sign_out(Secret(said.tokens.access_token))  # the provider has let somebody in
+            raise
+
+    async def _entered(self, identity: Found, deadline: datetime) -> Account:
+        for _ in range(self._engine.options.rounds):
+            account = await self._account(identity, deadline)
+            if account is not None:
+                return account
+        raise OutcomeUnknown(retry_after=self._engine.options.wait)
 
     async def _at_provider(self, address: str, password: Secret) -> tuple[SignedIn, datetime]:
         """Sign in at the provider; return also when that began."""

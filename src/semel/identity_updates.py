@@ -20,6 +20,7 @@ from semel.errors import (
     PreconditionFailed,
     UserAlreadyExists,
 )
+from semel.links import without_open_links
 from semel.model import Account, Identifier, Identity, Name, Secret, SessionFamily
 from semel.patience import Patience
 from semel.ports import Delete, Insert, Ref, Replace, Write
@@ -130,6 +131,9 @@ class _Update:
         if taken:
             await self._refuse(found.account, taken, patience)
             return None
+        if account.email_canonical != found.account.email_canonical:
+            account, dead = await without_open_links(self._engine, account)
+            writes += map(Delete, dead)
         account, sessions = await self._sessions(found.account, account)
         writes += sessions
         if identity != found.identity:
@@ -172,7 +176,9 @@ class _Update:
         if change.email is not None:
             names = _renamed(account, "email", account.email_canonical, change.email)
             named = change.email
+            proved = account.email_verified_at if named.name.value == account.email_canonical else None
             account = account.but(email=named.shown, email_canonical=named.name.value, identifiers=names)
+            account = account.but(email_verified_at=proved)
         if change.username is msgspec.UNSET:
             return account
         names = _renamed(account, "username", account.username_canonical, change.username)

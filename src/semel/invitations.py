@@ -27,7 +27,7 @@ from semel.errors import (
 )
 from semel.intents import Intent
 from semel.mail_tokens import NOBODYS, hash_of, id_in, token_of
-from semel.model import Account, Identifier, Invitation, Invited, Name, Record, Secret
+from semel.model import Account, Identifier, Invitation, Invited, Record, Secret
 from semel.patience import Patience
 from semel.ports import Delete, Insert, Ref, Replace, Write
 from semel.protocol import inviting, telling
@@ -204,7 +204,7 @@ class InvitationBook:
                 owner = await self._engine.store.get(Account, account.key)
                 if owner is None:
                     raise NotFound
-                if Name("email", invitation.email_canonical or "") not in owner.identifiers:
+                if owner.email_canonical is None or owner.email_canonical != invitation.email_canonical:
                     raise InvalidInput(errors=(_OF_ANOTHER,))
                 if invitation.state is InvitationState.ACCEPTED and invitation.account_id == owner.id:
                     return owner
@@ -227,6 +227,7 @@ class InvitationBook:
         now, options = self._engine.clock.now(), self._engine.options
         given = (invitation.role,) if invitation.role is not None and invitation.role not in owner.roles else ()
         granted = owner.but(roles=owner.roles + given, email_verified_at=owner.email_verified_at or now, updated_at=now)
+        granted = granted.but(due_at=None)  # its proof is no longer awaited
         accepted = inviting.accepted(invitation, owner.id, now, options)
         told = telling.happened("invitation.accepted", owner.id, now, options, invitation.id)
         proved = await self._proving(invitation, owner)

@@ -19,7 +19,7 @@ from semel.protocol.engine import Engine
 from semel.protocol.linking import Proving, link_for
 from semel.states import LinkPurpose
 
-__all__ = ["LinkBook", "expire_link", "refusal", "used", "without_links"]
+__all__ = ["LinkBook", "expire_link", "refusal", "used", "without_links", "without_open_links"]
 
 _MOST: Final = 10
 """Links that an account keeps, used ones included: they are read whenever all that it owns is."""
@@ -100,23 +100,35 @@ class LinkBook:
         once = f"{account.id}/{telling.mail_of(kind)}/{now:%Y%m%dT%H}"
         await self._engine.put([telling.person_mail(kind, account.id, once, now, self._engine.options)])
 
-    async def ask_for_email(self, account_id: str, email: str) -> None:
+    async def ask_for_email(self, account_id: str, email: str, epoch: int | None = None) -> None:
         """Send a link to an email that an account wants to have. Nothing is held before it is opened.
 
-        Raises what ``recover`` raises, or ``LinkUnknown`` where the account has gone.
+        ``epoch`` is the account's at which the caller was let in. An email that is the account's already, and that
+        nobody has proved, is proved as at any first proof: by a new password, unless who opens the link has signed up.
+        Raises what ``recover`` raises, or ``LinkUnknown`` where the account has gone, or is of a later epoch by now.
         """
-        await self.send(account_id, LinkPurpose.CHANGE_EMAIL, self._checked(email))
+        checked = self._checked(email)
+        account = await self._engine.store.get(Account, (account_id,))
+        own = account is not None and account.email_canonical == checked.name.value
+        if account is not None and own and account.email_verified_at is None:
+            await self.send(account_id, LinkPurpose.VERIFY, epoch=epoch)
+        else:
+            await self.send(account_id, LinkPurpose.CHANGE_EMAIL, checked, epoch)
 
-    async def send(self, account_id: str, purpose: LinkPurpose, email: Canonical | None = None) -> None:
+    async def send(
+        self, account_id: str, purpose: LinkPurpose, email: Canonical | None = None, epoch: int | None = None
+    ) -> None:
         """Make a link and its mail; earlier ones for the same purpose end by that.
 
         It goes to the account's own email, or to the one that it is to prove. Raises ``LinkUnknown`` where the account
-        has gone, or has no email; ``OutcomeUnknown`` or a ``StoreError``.
+        has gone, has no email, or has another ``epoch`` than is given; ``OutcomeUnknown`` or a ``StoreError``.
         """
         with Patience(self._engine) as patience:
             while True:
                 account = await self._engine.store.get(Account, (account_id,))
                 if account is None or account.email is None or account.email_canonical is None:
+                    raise LinkUnknown
+                if epoch is not None and account.epoch != epoch:
                     raise LinkUnknown
                 to = (email.name.value, email.shown) if email else (account.email_canonical, account.email)
                 link = self._new(account, purpose, to)
@@ -137,7 +149,10 @@ class LinkBook:
         """Return links that end by a new one; one that did its work tells its second click so, and is kept."""
         links = await self._links(account)
         ended = [one for one in links if one.purpose is purpose and one.used_at is None]
-        oldest = sorted((one for one in links if one not in ended), key=lambda one: one.created_at)
+        # One that changed the email goes last: the mail to the email of before is written from it.
+        oldest = sorted(
+            (one for one in links if one not in ended), key=lambda one: (one.former is not None, one.created_at)
+        )
         return ended + oldest[: max(0, len(links) - len(ended) + 1 - _MOST)]
 
     async def _links(self, account: Account) -> list[Link]:
@@ -159,6 +174,13 @@ def without_links(account: Account, links: list[Link]) -> Account:
     """Return the account without these links in its list."""
     gone = {one.id for one in links}
     return account.but(links=tuple(one for one in account.links if one not in gone))
+
+
+async def without_open_links(engine: Engine, account: Account) -> tuple[Account, list[Link]]:
+    """Return the account without its links that are still to be opened, and those: a new password ends them."""
+    found = await engine.store.get_many([Ref(Link, (one,)) for one in account.links])
+    still_open = [one for one in found if isinstance(one, Link) and one.used_at is None]
+    return without_links(account, still_open), still_open
 
 
 def used(link: Link, now: datetime, former: str | None = None) -> Link:

@@ -20,6 +20,7 @@ from semel.credentials import (
     check_password,
     ends_sessions,
     mark,
+    proved_identifier,
     raised,
     send_password,
     told,
@@ -29,7 +30,7 @@ from semel.errors import LinkExpired, LinkUsed, OutcomeUnknown, StoreInconsisten
 from semel.links import LinkBook, refusal, used, without_links
 from semel.model import Account, ApiKey, Identifier, Identity, Link, Name, Secret
 from semel.patience import Patience
-from semel.ports import Delete, Ref, RemoteProvider, Replace, Write
+from semel.ports import Delete, Exists, Ref, RemoteProvider, Replace, Write
 from semel.protocol import commits, telling
 from semel.protocol.ending import past
 from semel.protocol.engine import Engine
@@ -39,6 +40,8 @@ from semel.upkeep.wishes import send
 __all__ = ["Proofs"]
 
 _PAGE = 100
+_TRIES = 2
+"""How often the provider is asked for an email: what had it may have gone by the first."""
 
 
 class _Step(msgspec.Struct, frozen=True):
@@ -102,6 +105,7 @@ class _Opening:
                 if link.version in ours:
                     return ours[link.version]
                 self._check(link, account, patience)
+                await self._check_settled(account)
                 step = await make(link, account)
                 if step is not None:
                     done = await self._put(step, patience, ours)
@@ -116,6 +120,11 @@ class _Opening:
             raise OutcomeUnknown  # a commit of ours may still land
         if refused is not None:
             raise refused
+
+    async def _check_settled(self, account: Account) -> None:
+        """Raise ``ChangeInProgress`` while the provider is being asked for another email: that may end either way."""
+        if account.pending_email is not None:
+            raise change_in_progress(self._engine, (await self._identity(account)).wanted_until)
 
     async def _put(self, step: _Step, patience: Patience, ours: dict[int, _Step]) -> _Step | None:
         try:
@@ -144,7 +153,7 @@ class _Opening:
         writes = [
             Replace(used(link, now)),
             *await ends_sessions(self._engine, account),
-            *await self._identifier(account),
+            *await proved_identifier(self._engine, account),
         ]
         after, ended = await self._without_others(after, link, drops=())
         if self._engine.remote is not None:
@@ -170,11 +179,12 @@ class _Opening:
         identity = await self._identity(account)
         identity = await self._enrolled(identity, password)
         after, writes = await self._taken_over(link, account, now)
+        after = as_proved(after, now)
         writes += [Replace(identity), Replace(used(link, now)), *told(engine, account, now)]
-        return _Step(after, [Replace(after), *writes])
+        return _Step(after, [Replace(after), *await proved_identifier(engine, account), *writes])
 
     async def _set_outside(self, remote: RemoteProvider, password: Secret) -> Account:
-        """At a remote provider the link is used, and the account proved, once the provider has taken the password."""
+        """At a remote provider the link proves the email, and is used, once the provider has taken the password."""
 
         async def make(link: Link, account: Account) -> _Step:
             marked = mark(self._engine, await self._identity(account))
@@ -202,7 +212,7 @@ class _Opening:
         return identity.but(credential=self._credential)
 
     async def _taken_over(self, link: Link, account: Account, now: datetime) -> tuple[Account, list[Write]]:
-        """Return the account with its email proved by a new password, and what else is written for that.
+        """Return the account as it goes to who proves its email by a new password, and what else is written for that.
 
         One that was never proved may be a stranger's: what else the stranger gave it to be known by, or to be let in
         with, goes. A username lets nobody in; it goes with a recovery alone.
@@ -210,18 +220,11 @@ class _Opening:
         kept = {"email"} if link.purpose is LinkPurpose.RECOVER else {"email", "username"}
         never = account.email_verified_at is None and link.purpose is not LinkPurpose.SET_PASSWORD
         drops = tuple(one for one in account.identifiers if never and one.kind not in kept)
-        writes = [*await ends_sessions(self._engine, account), *await self._identifier(account)]
-        after, ended = await self._without_others(as_proved(raised(account, now), now), link, drops)
+        writes = await ends_sessions(self._engine, account)
+        after, ended = await self._without_others(raised(account, now), link, drops)
         if never:
             ended += await self._revoked_keys(account, now)
         return after, [*writes, *ended]
-
-    async def _identifier(self, account: Account) -> list[Write]:
-        """Return the write that says that the email is proved, where nobody has said so yet."""
-        found = await self._engine.store.get(Identifier, ("email", account.email_canonical or ""))
-        if found is None or found.account_id != account.id:
-            raise LinkExpired
-        return [] if found.proved else [Replace(found.but(proved=True))]
 
     async def _without_others(
         self, account: Account, link: Link, drops: tuple[Name, ...]
@@ -238,32 +241,40 @@ class _Opening:
         return after, [*map(Delete, links), *map(Delete, names)]
 
     async def _revoked_keys(self, account: Account, now: datetime) -> list[Write]:
-        """Return the writes that take back what a stranger may have made with the account: its API keys."""
-        writes: list[Write] = []
+        """Return the writes that take back what a stranger may have made with the account: API keys, and their keys."""
+        keys: dict[str, ApiKey] = {}
         cursor: str | None = None
         while True:
             page = await self._engine.store.page(ApiKey, cursor, _PAGE)
-            keys = [one for one in page.records if isinstance(one, ApiKey) and one.created_by == account.id]
-            writes += [Replace(one.but(revoked_at=now)) for one in keys if one.revoked_at is None]
+            keys.update({one.id: one for one in page.records if isinstance(one, ApiKey)})
             cursor = page.cursor
             if cursor is None:
-                return writes
+                break
+        makers, found = {account.id}, [account.id]
+        while found:
+            found = [one.id for one in keys.values() if one.created_by in found and one.id not in makers]
+            makers.update(found)
+        made = [one for one in keys.values() if one.id in makers and one.revoked_at is None]
+        return [Replace(one.but(revoked_at=now)) for one in made]
 
     async def change_email(self) -> Account:
         """Give the account the email that the link proves."""
         step = await self.run(self._moving)
         if step.marked is None:
             return step.after
-        said = await send(self._engine, step.marked)
-        ended = await finish_change(self._engine, step.after, step.marked, said)
-        if ended is None:
-            raise OutcomeUnknown(retry_after=2 * self._engine.options.provider_timeout)
-        return ended
+        for _ in range(_TRIES):
+            said = await send(self._engine, step.marked)
+            ended = await finish_change(self._engine, step.after, step.marked, said)
+            if ended is not None:
+                return ended
+            if not isinstance(said, Exists):
+                break
+        now = await self._engine.store.get(Account, step.after.key)
+        if now is not None and (now.email_canonical, now.pending_email) == (step.marked.wanted_email, None):
+            return now  # upkeep was faster
+        raise OutcomeUnknown(retry_after=2 * self._engine.options.provider_timeout)
 
     async def _moving(self, link: Link, account: Account) -> _Step | None:
-        if account.pending_email is not None:
-            identity = await self._identity(account)
-            raise change_in_progress(self._engine, identity.wanted_until)
         name = Name("email", link.email)
         claim = await claimed(self._engine, account, name)
         if isinstance(claim, str):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from semel.errors import AccountInactive, EmailNotVerified, InvalidToken, ProviderUnavailable
+from semel.errors import AccountInactive, EmailNotVerified, InvalidToken, ProviderUnavailable, SemelError
 from semel.healing import SignInDoor
 from semel.model import Account, Secret
 from semel.ports import Absent, Sessions, Tokens, Unknown
@@ -32,16 +32,23 @@ class RemoteSessions:
         said = await self._sessions.refresh(token)
         if isinstance(said, Unknown):
             raise self._unavailable(said)
-        account = None
-        if not isinstance(said, Absent):
-            account = await self._engine.store.get(Account, (said.identity.identity_id,))
-        if isinstance(said, Absent) or account is None:
+        if isinstance(said, Absent):
+            raise InvalidToken
+        try:
+            return await self._owner(said.identity.identity_id), said.tokens
+        except SemelError:
+            await self._sessions.sign_out(Secret(said.tokens.access_token))  # nobody else has these tokens
+            raise
+
+    async def _owner(self, account_id: str) -> Account:
+        account = await self._engine.store.get(Account, (account_id,))
+        if account is None:
             raise InvalidToken
         if not account.lets_in(self._engine.clock.now()):
             raise AccountInactive
         if self._engine.awaits_proof(account):
             raise EmailNotVerified
-        return account, said.tokens
+        return account
 
     async def sign_out(self, access_token: Secret) -> None:
         """End the session at the provider.

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 
 from semel.arguments import as_secret, check_texts
 from semel.assembly import Parts
+from semel.credentials import check_unmarked
 from semel.model import Account, Link, Secret
 
 __all__ = ["SelfService"]
@@ -74,8 +75,10 @@ class SelfService(ABC):
         """Send a link to the email that an account is to have, for who knows its password.
 
         Nothing is held before it is opened, and whether somebody has that email is told to its owner alone. Raises what
-        ``Passwords.known`` raises, ``InvalidInput``, ``OutcomeUnknown`` or a ``StoreError``.
+        ``Passwords.known`` raises, ``InvalidInput``, ``ChangeInProgress`` while a new password may still land,
+        ``LinkUnknown`` where another was set meanwhile, ``OutcomeUnknown`` or a ``StoreError``.
         """
         check_texts({"email": email, "new_email": new_email})
         person = await self.parts.passwords.known(email, as_secret("password", password))
-        await self.parts.links.ask_for_email(person.account.id, new_email)
+        check_unmarked(self.parts.engine, person.identity)
+        await self.parts.links.ask_for_email(person.account.id, new_email, person.account.epoch)

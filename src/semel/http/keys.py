@@ -22,7 +22,8 @@ _KEY: Final = JsonBody(ApiKeyRequest)
 async def _create(call: Call) -> Response:
     body = await call.read(_KEY)
     call.administrator.check(*body.scopes)  # nobody gives what it has not
-    made = await call.semel.create_api_key(body.name, body.scopes, seconds=body.expires_in, by=call.administrator.id)
+    by, epoch = call.administrator.id, call.administrator.epoch
+    made = await call.semel.create_api_key(body.name, body.scopes, seconds=body.expires_in, by=by, epoch=epoch)
     answer = MadeApiKeyAnswer(token=made.token.reveal(), key=api_key_answer(made.key))
     return reply(answer, HTTPStatus.CREATED)
 

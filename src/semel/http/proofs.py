@@ -196,7 +196,7 @@ PROOFS: Final = (
         answer=AskedAnswer,
         body=EmailChangeRequest,
         limited=Limited(Limit.SIGN_IN),
-        raises=(*_OF_A_PASSWORD, errors.LinkUnknown, *ANY),
+        raises=(*_OF_A_PASSWORD, errors.ChangeInProgress, errors.LinkUnknown, *ANY),
     ),
     Operation(
         name="show_link",

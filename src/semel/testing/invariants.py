@@ -111,8 +111,8 @@ def at_rest(snapshot: Snapshot, told: Sequence[Told] = ()) -> list[str]:
         *_unique(snapshot),
         *_whole(snapshot),
         *_left_behind(snapshot),
-        *_links(snapshot),
-        *_wishes(snapshot),
+        *_proved(snapshot),
+        *_released(snapshot),
         *_invitations(snapshot),
         *_events(snapshot),
         *_kept_words(snapshot, told),
@@ -137,22 +137,10 @@ def _unique(snapshot: Snapshot) -> Iterator[str]:
     yield from (f"U: an account and its session {session} do not agree" for session, _ in sorted(families ^ named))
 
 
-def _living(snapshot: Snapshot) -> dict[str, Account]:
-    """Return the accounts by id, without those that have ended but for their rows."""
-    return {one.id: one for one in snapshot.all(Account) if not one.released}
-
-
-def _released(snapshot: Snapshot) -> set[str]:
-    return {one.id for one in snapshot.all(Account) if one.released}
-
-
 def _whole(snapshot: Snapshot) -> Iterator[str]:
-    accounts, released = _living(snapshot), _released(snapshot)
-    owned = [one for one in snapshot.all(Identity) if one.state is IdentityState.OWNED]
-    yield from (
-        f"W: an ended account can still sign in: {one.id}" for one in owned if one.id in released and one.credential
-    )
-    records = {one.id for one in owned} - released
+    accounts = {one.id: one for one in snapshot.all(Account) if not one.released}
+    released = {one.id for one in snapshot.all(Account) if one.released}
+    records = {one.id for one in snapshot.all(Identity) if one.state is IdentityState.OWNED} - released
     yield from (f"W: account and identity's record do not agree: {one}" for one in sorted(records ^ set(accounts)))
     for one in snapshot.all(Registration):
         made = one.account_id in accounts and accounts[one.account_id].registration == one.id
@@ -193,27 +181,40 @@ def _left_behind(snapshot: Snapshot) -> Iterator[str]:
         elif registration.identifiers or registration.profile or registration.owner:
             yield f"R: a registration that has ended still holds something: {registration.id}"
     yield from (f"R: a {one.kind} is still held" for one in snapshot.all(Identifier) if not one.owned)
-    released = _released(snapshot)
+    released = {one.id for one in snapshot.all(Account) if one.released}
     for identity in snapshot.all(Identity):
-        kept = identity.id in released and identity.due_at is None
-        if identity.state is not IdentityState.OWNED and not kept:
+        dormant = identity.id in released and identity.due_at is None
+        if identity.state is not IdentityState.OWNED and not dormant:
             yield f"R: an identity is still {identity.state}: {identity.id}"
+        wishes = (identity.wanted_email, identity.wanted_confirmed, identity.wanted_disabled, identity.wanted_until)
+        if any(wish is not None for wish in wishes):
+            yield f"P: something is wished for ever of an identity: {identity.id}"
 
 
-def _links(snapshot: Snapshot) -> Iterator[str]:
-    there = {(one.id, one.account_id) for one in snapshot.all(Link)}
+def _proved(snapshot: Snapshot) -> Iterator[str]:
+    """Judge that links and accounts agree, that no change of an email is under way, and what is said to be proved."""
+    links = {(one.id, one.account_id) for one in snapshot.all(Link)}
     listed = {(link, account.id) for account in snapshot.all(Account) for link in account.links}
-    yield from (f"U: an account and its link {link} do not agree" for link, _ in sorted(there ^ listed))
-
-
-def _wishes(snapshot: Snapshot) -> Iterator[str]:
-    """Judge that what was on its way at a remote provider has ended."""
+    yield from (f"U: an account and its link {link} do not agree" for link, _ in sorted(links ^ listed))
+    proved = {one.value for one in snapshot.all(Identifier) if one.kind == "email" and one.proved}
     for account in snapshot.all(Account):
         if account.pending_email is not None:
-            yield f"P: a change of the email never ended: {account.id}"
-    for one in snapshot.all(Identity):
-        if {one.wanted_email, one.wanted_confirmed, one.wanted_disabled, one.wanted_until} != {None}:
-            yield f"P: a wish is never forgotten: {one.id}"
+            yield f"P: a change of the email is under way for ever: {account.id}"
+        said = account.email_verified_at is not None
+        if account.email_canonical is not None and said is not (account.email_canonical in proved):
+            yield f"U: an account and its email do not agree on whether it is proved: {account.id}"
+
+
+def _released(snapshot: Snapshot) -> Iterator[str]:
+    """Judge that what is left of an ended account lets nobody in, and names nobody."""
+    released = {one.id: one for one in snapshot.all(Account) if one.released}
+    for one in released.values():
+        if one.is_active or any((one.email, one.email_canonical, one.username_canonical, one.full_name)):
+            yield f"R: an account that has ended still lets somebody in, or names somebody: {one.id}"
+    for identity in snapshot.all(Identity):
+        owned = identity.state is IdentityState.OWNED
+        if identity.id in released and (identity.credential is not None or (owned and snapshot.identities is not None)):
+            yield f"R: an account that has ended can still be signed in to: {identity.id}"
 
 
 def _invitations(snapshot: Snapshot) -> Iterator[str]:
@@ -277,7 +278,7 @@ def _kept_words(snapshot: Snapshot, told: Sequence[Told]) -> Iterator[str]:
 
 def _proofs(snapshot: Snapshot, told: Sequence[Told]) -> Iterator[str]:
     """Judge that who proved an email owns it, unless its own person gave it up, and that a link was opened once."""
-    accounts = _living(snapshot)
+    accounts = {one.id: one for one in snapshot.all(Account) if not one.released}
     proved = {one.name for one in snapshot.all(Identifier) if one.proved}
     for account in accounts.values():
         unproved = account.email_canonical is not None and Name("email", account.email_canonical) not in proved

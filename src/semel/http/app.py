@@ -26,6 +26,7 @@ from semel.http.gotrue import PREFIX, gotrue_app
 from semel.http.invitations import INVITATIONS
 from semel.http.keys import KEYS
 from semel.http.limits import Limiter
+from semel.http.link_pages import INVITATION_PAGES, LINK_PAGES
 from semel.http.mail_page import mail_page
 from semel.http.openapi import describe
 from semel.http.probes import EXPLAIN, JWKS, PROBES
@@ -51,7 +52,7 @@ def create_app(settings: Settings | None = None, *, semel: Semel | None = None) 
     settings = settings or Settings()
     semel = semel or Semel(settings)
     limiter = Limiter(semel)
-    operations = routes(semel, OPERATIONS, _limits(settings), limiter)
+    operations = routes(semel, (*OPERATIONS, *LINK_PAGES, *INVITATION_PAGES), _limits(settings), limiter)
     app = FastAPI(
         title="Semel",
         version=version("semel"),
@@ -104,13 +105,17 @@ class Cors(CORSMiddleware):
 
 
 def router(semel: Semel) -> APIRouter:
-    """Return sign-up and sign-in as a router for an application of your own.
+    """Return sign-up, sign-in and what people do for their own accounts as a router for an application of your own.
+
+    That is all of ``/api/auth``, ``/api/me``, ``/api/links`` and the pages ``/links/{token}`` where mails lead: let
+    ``SEMEL_PUBLIC_URL`` end with the prefix that you give it, or put a page of your own there, before this router.
+    Administrators' operations, invitations and their page are the server's alone.
 
     It opens ``semel`` when the application starts and closes it when that ends, upkeep included. ``current_account``
     finds it. Rate limits hold there as well; the callers' addresses are what your server says.
     """
     limiter = Limiter(semel)
-    operations = routes(semel, _OF_A_ROUTER, _limits(semel.settings), limiter)
+    operations = routes(semel, (*_OF_A_ROUTER, *LINK_PAGES), _limits(semel.settings), limiter)
     return APIRouter(routes=[*operations], lifespan=_lifespan(semel, limiter))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Final, Generic, TypeVar
+from urllib.parse import parse_qsl
 
 import msgspec
 from starlette.datastructures import Headers
@@ -20,10 +21,13 @@ from semel.errors import (
 )
 from semel.http.schemas import secret
 
-__all__ = ["BodyLimits", "JsonBody", "read_bytes"]
+__all__ = ["BodyLimits", "FormBody", "JsonBody", "read_bytes"]
 
 T = TypeVar("T", bound=msgspec.Struct)
 
+_FORM: Final = "application/x-www-form-urlencoded"
+_MOST_FIELDS: Final = 20
+_NOT_OURS: Final = FieldError("", "unknown_field", "Send the form of this page")
 _LONGEST_LENGTH: Final = 20
 """In digits; the server's parser takes no longer one."""
 
@@ -62,6 +66,27 @@ class JsonBody(Generic[T]):
             return self._decoder.decode(body)
         except msgspec.ValidationError:
             raise InvalidInput(errors=tuple(_faults(self.kind, body))) from None
+
+
+class FormBody(Generic[T]):
+    """Reads the forms of our own pages into one type. A field that was left empty is as if it were not there."""
+
+    def __init__(self, kind: type[T]) -> None:
+        self.kind = kind
+
+    async def read(self, headers: Headers, receive: Receive, limits: BodyLimits) -> T:
+        """Return the value of a form. Raises what ``JsonBody.read`` raises."""
+        if headers.get("content-type", "").partition(";")[0].strip().lower() != _FORM or _is_encoded(headers):
+            raise UnsupportedMediaType
+        body = await read_bytes(headers, receive, limits)
+        try:
+            given = parse_qsl(body.decode(), errors="strict", max_num_fields=_MOST_FIELDS)
+        except ValueError:
+            raise MalformedBody from None
+        try:
+            return msgspec.convert(dict(given), self.kind, dec_hook=secret)
+        except msgspec.ValidationError:
+            raise InvalidInput(errors=(_NOT_OURS,)) from None
 
 
 async def read_bytes(headers: Headers, receive: Receive, limits: BodyLimits) -> bytearray:

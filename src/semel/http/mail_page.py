@@ -12,25 +12,19 @@ import re
 from pathlib import Path
 from typing import Final
 
-import jinja2
 from fastapi import Response
 from starlette.datastructures import Headers
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from semel.errors import NotFound
+from semel.http.html import PAGES
 from semel.http.problems import answer
 from semel.mailers.mailbox import KeptMail, kept_mails
 from semel.mailers.options import is_loopback
 
 __all__ = ["mail_page"]
 
-_PAGES: Final = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(Path(__file__).parent / "pages"),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    auto_reload=False,
-)
 _NOTHING_ELSE: Final = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 _PAGE_POLICY: Final = f"{_NOTHING_ELSE}; frame-src 'self'; frame-ancestors 'none'"
 _MAIL_POLICY: Final = (
@@ -67,13 +61,13 @@ class _MailPage:
 def _shown(mails: list[KeptMail], scope: Scope) -> Response | None:
     mail_id = scope["path_params"].get("mail_id")
     if mail_id is None:
-        return _html(_PAGES.get_template("mails.html").render(mails=mails), _PAGE_POLICY)
+        return _html(PAGES.get_template("mails.html").render(mails=mails), _PAGE_POLICY)
     found = next((one for one in mails if one.id == mail_id), None)
     if found is None:
         return None
     if scope["path"].endswith("/html"):
         return None if found.html is None else _html(_NEW_PAGE + found.html, _MAIL_POLICY)
-    return _html(_PAGES.get_template("mail.html").render(mail=found), _PAGE_POLICY)
+    return _html(PAGES.get_template("mail.html").render(mail=found), _PAGE_POLICY)
 
 
 def _html(text: str, policy: str) -> Response:

@@ -17,8 +17,9 @@ from semel.api_keys import Scope as NeededScope
 from semel.authorising import Caller
 from semel.errors import InvalidToken, SemelError
 from semel.face import Semel
-from semel.http.body import BodyLimits, JsonBody
+from semel.http.body import BodyLimits, FormBody, JsonBody
 from semel.http.limits import Attempt, Limited
+from semel.http.problems import answer as problem
 from semel.model import Secret
 
 __all__ = ["ANY", "KEYED", "OF_AN_ADMINISTRATOR", "OF_A_BODY", "Call", "Operation", "bearer", "reply"]
@@ -67,9 +68,13 @@ class Call:
             raise InvalidToken
         return self._administrator
 
-    async def read(self, body: JsonBody[T]) -> T:
-        """Return the body's value; see ``JsonBody.read`` for what it raises."""
+    async def read(self, body: JsonBody[T] | FormBody[T]) -> T:
+        """Return the body's value; see the body's ``read`` for what it raises."""
         return await body.read(self.headers, self._receive, self._limits)
+
+
+def _as_problem(call: Call, error: SemelError) -> Response:
+    return problem(error, call.scope)
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
@@ -106,6 +111,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     needs: NeededScope | None = None
     """The scope that an API key must have here, where none but administrators and API keys are let in."""
     raises: tuple[type[SemelError], ...] = ()
+    tell: Callable[[Call, SemelError], Response] = _as_problem
+    """How it answers an error."""
 
 
 def bearer(headers: Headers) -> Secret:

@@ -14,7 +14,6 @@ from semel.face import Semel
 from semel.http.body import BodyLimits
 from semel.http.limits import Attempt, Limiter
 from semel.http.operations import Call, Operation
-from semel.http.problems import answer
 from semel.observe.logs import Log
 
 __all__ = ["Shortcut", "routes"]
@@ -41,17 +40,17 @@ class Endpoint:
         await response(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, attempt: Attempt) -> Response:
+        call = Call(self._semel, scope, receive, self._limits, attempt)
         try:
             if self._operation.limited is not None:
                 await attempt.begin(self._operation.limited)
-            call = Call(self._semel, scope, receive, self._limits, attempt)
             if self._operation.needs is not None:
                 await call.let_in(self._operation.needs)
             return await self._operation.handle(call)
         except SemelError as error:
             if not isinstance(error, self._operation.raises):
                 _log.log(logging.ERROR, "http.undeclared", {"route": self.path, "code": error.code})
-            return answer(error, scope)
+            return self._operation.tell(call, error)
 
 
 class Endpoints:

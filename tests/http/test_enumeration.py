@@ -134,10 +134,19 @@ async def test_a_replay_is_the_same_answer(level: str) -> None:
     """Under a key the token is the same, whatever became of it; without one there is no telling two apart."""
     for taken in (False, True):
         async with stranger(level, taken=taken) as one:
+            loose = [(await one.sign_up()).json()["sign_up_token"] for _ in range(3)]
             keyed = [(await one.sign_up("A", **more)).json() for more in ({}, {}, {"name": "B"}, {"password": _NEW})]
             assert len({each["sign_up_token"] for each in keyed}) == 1
-            loose = [(await one.sign_up()).json()["sign_up_token"] for _ in range(3)]
             assert len({*loose, keyed[0]["sign_up_token"]}) == 4
+
+
+@_LEVELS
+async def test_who_has_no_attempt_left_is_not_told_of_a_replay(level: str) -> None:
+    """An answered key of a new email would be let through; one of a decoy has no answer that the store knows."""
+    for taken in (False, True):
+        limits = {"rate_limits": "memory", "rate_limit_sign_up_by_address": "2/minute"}
+        async with stranger(level, taken=taken, **limits) as one:
+            assert [(await one.sign_up("A")).status_code for _ in range(4)] == [202, 202, 429, 429]
 
 
 async def test_the_owner_is_told_by_mail() -> None:

@@ -10,18 +10,24 @@ from uuid import uuid4
 
 import httpx
 import pytest
+import pytest_asyncio
 
 from semel import Scope, Semel, Settings
-from semel.model import Account, Identifier, Identity, Invitation
+from semel.model import Account, ApiKey, Identifier, Identity, Invitation, KeyRecord
+from semel.ports import Delete
 from semel.states import IdentityState, InvitationState
+from semel.system import SystemIds
+from semel.testing.fake_provider import State
 from semel.testing.fake_server import FakeProviderServer
-from semel.testing.invariants import Snapshot, at_rest
+from semel.testing.invariants import Snapshot, at_rest, records_of
 from tests.e2e.crowd import Crowd, Json
 from tests.e2e.killing import open_store
 from tests.e2e.snapshot import take
 from tests.scale import SCALE
 from tests.servers import Server, Servers
 from tests.services import PostgresServer
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CROWDS = SCALE.pick([10, 100], [10, 100, 1000])
 AGAIN = 100
@@ -62,14 +68,25 @@ class Doors:
         async with Semel(settings) as semel:
             await semel.upkeep_once()
 
+    async def empty(self) -> None:
+        """Take away whatever an earlier test has left."""
+        async with open_store(self.url) as store:
+            gone = [one for one in await records_of(store) if not isinstance(one, KeyRecord | ApiKey)]
+            await store.commit([Delete(one) for one in gone], SystemIds().token())
+        if self.fake is not None:
+            self.fake.provider.state = State()
+
     async def look(self) -> Snapshot:
         async with open_store(self.url) as store:
             return await take(store, self.fake.provider if self.fake else None)
 
 
-@pytest.fixture(params=["embedded", "remote"])
-async def doors(
-    request: pytest.FixtureRequest, servers: Servers, postgres: PostgresServer, tmp_path: Path
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["embedded", "remote"])
+async def standing(
+    request: pytest.FixtureRequest,
+    servers: Servers,
+    postgres: PostgresServer,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> AsyncIterator[Doors]:
     async with AsyncExitStack() as stack:
         url = stack.enter_context(postgres.database())
@@ -84,7 +101,15 @@ async def doors(
         first, second = (stack.enter_context(servers.starting(url, **settings)) for _ in range(2))
         for server in (first, second):
             server.wait("/readyz")
-        yield Doors(servers, url, (first, second), fake, {"Authorization": f"Bearer {token}"}, tmp_path / "mail")
+        key, mail = {"Authorization": f"Bearer {token}"}, tmp_path_factory.mktemp("mail")
+        yield Doors(servers, url, (first, second), fake, key, mail)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def doors(standing: Doors) -> Doors:
+    """The same servers for all tests; each finds them empty."""
+    await standing.empty()
+    return standing
 
 
 def codes(answers: Answers) -> Counter[tuple[int, str | None]]:

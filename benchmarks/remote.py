@@ -219,20 +219,20 @@ def _served(stub_url: str) -> Served:
     )
 
 
-async def run_latency(bench: Bench) -> Table:
+async def run_latency(bench: Bench, latencies: Sequence[float] = LATENCIES, callers: Sequence[int] = CALLERS) -> Table:
     """Measure each latency with few callers and with many."""
     found: list[tuple[str | float, ...]] = []
     with ExitStack() as closing:
-        stubs = {latency: closing.enter_context(stub(latency)) for latency in LATENCIES}
+        stubs = {latency: closing.enter_context(stub(latency)) for latency in latencies}
         served = {f"{latency * 1000:.0f} ms": _served(url) for latency, url in stubs.items()}
         async with sites(bench.postgres, served) as at:
-            for latency, name in zip(LATENCIES, served, strict=True):
+            for latency, name in zip(latencies, served, strict=True):
                 bench.say(name)
-                await _answered(at[name], max(CALLERS), max(CALLERS))  # nothing is cold then
-                few, many = [await _answered(at[name], max(bench.effort.count, each), each) for each in CALLERS]
+                await _answered(at[name], max(callers), max(callers))  # nothing is cold then
+                few, many = [await _answered(at[name], max(bench.effort.count, each), each) for each in callers]
                 most = len(at[name].servers) * POOL / latency if latency else float("nan")
                 found.append((name, round(few), round(many), round(many / few, 2), round(many / most, 2)))
-    heads = ("the provider takes", *(f"{each} callers" for each in CALLERS), "ratio", "beside the most, if held")
+    heads = ("the provider takes", *(f"{each} callers" for each in callers), "ratio", "beside the most, if held")
     return Table("Sign-ups a second over HTTP with a remote provider", heads, tuple(found))
 
 

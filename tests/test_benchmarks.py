@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from benchmarks import accounts, engine_clouds
+from benchmarks import accounts, engine_clouds, remote
 from benchmarks.__main__ import BENCHMARKS
 from benchmarks.counts import COUNTS
 from benchmarks.crowd import CROWD
@@ -18,6 +18,7 @@ COUNTED = (COUNTS, CROWD)
 SMALL = {
     "accounts": partial(accounts.run, sizes=(0, 30)),
     "accounts-clouds": partial(engine_clouds.run_filled, sizes=(0, 30)),
+    "remote-latency": partial(remote.run_latency, latencies=(0.0, 0.02), callers=(4, 16)),
 }
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from typing_extensions import override
 
-from semel.credentials import as_proved
+from semel.credentials import as_proved, proved_identifier
 from semel.email_changes import Claim, claimed, pended
 from semel.errors import LinkUsed, SemelError, UserAlreadyExists
 from semel.healing import SignInDoor
@@ -41,6 +41,7 @@ class ProvesTooEarly(_Opening):
     async def _put(self, step: _Step, patience: Patience, ours: dict[int, _Step]) -> _Step | None:
         after = as_proved(step.after, self._engine.clock.now())
         writes = [Replace(after) if isinstance(write.record, Account) else write for write in step.writes]
+        writes += await proved_identifier(self._engine, step.after)
         return await super()._put(_Step(after, writes, step.marked), patience, ours)
 
 

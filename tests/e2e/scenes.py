@@ -55,8 +55,8 @@ class Way:
 
     path: str = SIGN_UP
     scope: str = "anonymous"
-    head: Mapping[str, str] = field(default_factory=dict, repr=False)
-    fields: Mapping[str, str] = field(default_factory=lambda: {"name": "Ada", "role": "Creator"})
+    head: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
+    fields: Mapping[str, str] = field(default_factory=lambda: {"name": "Ada", "role": "Creator"}, hash=False)
     says_email: bool = True
     """Whether the email is part of the body."""
 

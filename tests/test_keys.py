@@ -80,6 +80,7 @@ async def test_servers_that_start_at_once_share_their_keys(servers: Servers) -> 
         "fingerprint/1",
         "invitation/1",
         "limits/1",
+        "link/1",
         "newest/signing",
         "proof/1",
         "refresh/1",
@@ -190,6 +191,7 @@ async def test_the_previous_key_still_verifies(servers: Servers) -> None:
         "fingerprint/1",
         "invitation/1",
         "limits/1",
+        "link/1",
         "newest/signing",
         "proof/1",
         "refresh/1",
@@ -206,7 +208,7 @@ async def test_one_of_many_servers_rotates(servers: Servers) -> None:
         assert await servers.rotate(started) == 1
         assert len({keys.signing.current.kid for keys in started}) == 1
         assert f"signing/{number}" in servers.records()
-    assert len(servers.records()) == 8
+    assert len(servers.records()) == 9
 
 
 @pytest.mark.parametrize("fault", [Fault.LOSE, Fault.DROP, Fault.LATE])

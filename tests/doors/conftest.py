@@ -19,7 +19,7 @@ __all__ = ["every_answer_is_declared"]
 class Houses(Protocol):
     """Opens each house once."""
 
-    async def __call__(self, kind: str, *, remote: bool) -> House: ...
+    async def __call__(self, kind: str, *, remote: bool, proving: bool = False) -> House: ...
 
 
 CASES = [(row, remote) for row in DOORS for remote in (False, True) if not (remote and row.embedded_only)]
@@ -45,15 +45,16 @@ def postgres_ground(
 async def houses(sqlite_ground: Ground, postgres_ground: Ground) -> AsyncIterator[Houses]:
     grounds = {"sqlite": sqlite_ground, "postgres": postgres_ground}
     async with AsyncExitStack() as stack:
-        made: dict[tuple[str, bool], House] = {}
+        made: dict[tuple[str, bool, bool], House] = {}
 
-        async def opened(kind: str, *, remote: bool) -> House:
+        async def opened(kind: str, *, remote: bool, proving: bool = False) -> House:
             """Return the house, opened at the first time, with nothing in it."""
-            if (kind, remote) not in made:
-                url = await grounds[kind].new()
-                made[kind, remote] = await stack.enter_async_context(open_house(url, remote=remote))
-            await made[kind, remote].empty()
-            return made[kind, remote]
+            name = kind, remote, proving
+            if name not in made:
+                house = open_house(await grounds[kind].new(), remote=remote, proving=proving)
+                made[name] = await stack.enter_async_context(house)
+            await made[name].empty()
+            return made[name]
 
         yield opened
 
@@ -72,10 +73,10 @@ def row(case: tuple[Row, bool]) -> Row:
 @pytest_asyncio.fixture(loop_scope="session")
 async def house(houses: Houses, case: tuple[Row, bool]) -> House:
     """Two servers over SQLite."""
-    return await houses("sqlite", remote=case[1])
+    return await houses("sqlite", remote=case[1], proving=case[0].proving)
 
 
 @pytest_asyncio.fixture(loop_scope="session", params=["sqlite", "postgres"])
 async def any_house(request: pytest.FixtureRequest, houses: Houses, case: tuple[Row, bool]) -> House:
     """Two servers over SQLite, or over PostgreSQL."""
-    return await houses(request.param, remote=case[1])
+    return await houses(request.param, remote=case[1], proving=case[0].proving)

@@ -71,8 +71,9 @@ class Server:
 class House:
     """See the module. ``outside`` is the way to the ``provider``: ``None`` where identities are in the store."""
 
-    def __init__(self, url: str, provider: FakeProvider | None, outside: Network, held: Held) -> None:
+    def __init__(self, url: str, provider: FakeProvider | None, outside: Network, held: Held, *, proving: bool) -> None:
         self.url = url
+        self.proving = proving
         self.provider = provider
         self.outside = outside
         self.held = held
@@ -140,6 +141,19 @@ class House:
         """Return what is there now."""
         return await take(self.servers[0].store.store, self.provider, self.passwords)
 
+    def counted(self) -> Counter[str]:
+        """Return how many registrations have ended so far, by door and outcome, and conflicts, by door and field."""
+        metrics = [server.semel.metrics for server in self.servers]
+        families = [
+            family for one in metrics for kind in (one.registrations, one.conflicts) for family in kind.collect()
+        ]
+        found: Counter[str] = Counter()
+        for sample in (sample for family in families for sample in family.samples if sample.name.endswith("_total")):
+            found[" ".join([sample.labels["door"], *(v for k, v in sample.labels.items() if k != "door")])] += int(
+                sample.value
+            )
+        return found
+
     async def rest(self) -> Snapshot:
         """Let upkeep end what is there, check what must hold then, and return it."""
         semel = self.servers[1].semel
@@ -180,10 +194,11 @@ def _described(record: Record) -> str:
 
 
 @asynccontextmanager
-async def open_house(url: str, *, remote: bool) -> AsyncIterator[House]:
-    """Open two servers over the store at the URL."""
+async def open_house(url: str, *, remote: bool, proving: bool) -> AsyncIterator[House]:
+    """Open two servers over the store at the URL; ``proving``: who signs up there must prove the email."""
     outside, held = Network(PROVIDER_OPERATIONS), Held()
-    house = House(url, FakeProvider(Variant.OWN, outside, held) if remote else None, outside, held)
+    provider = FakeProvider(Variant.OWN, outside, held) if remote else None
+    house = House(url, provider, outside, held, proving=proving)
     async with AsyncExitStack() as stack:
         admin: dict[str, str] = {}
         for _ in range(2):
@@ -203,7 +218,8 @@ async def _server(house: House, admin: dict[str, str]) -> AsyncIterator[Server]:
         rate_limits="off",
         shutdown_seconds=1,
         events_kept_days=3650,
-        gotrue_jwt_secret=SECRET if house.provider is None else None,
+        email_verification=house.proving,
+        gotrue_jwt_secret=None if house.provider or house.proving else SECRET,
     )
     async with open_store(house.url) as bare:
         network = Network(STORE_OPERATIONS)

@@ -14,7 +14,9 @@ from httpx import Response
 from semel import Door, Invite
 from semel.errors import SemelError
 from semel.intents import federated_intent, federated_key
+from semel.mail import MailKind
 from semel.protocol.engine import Registered
+from semel.protocol.telling import mail_of
 from tests.doors.house import House, Server
 from tests.gotrue.tokens import key as gotrue_key
 
@@ -93,6 +95,8 @@ class Row:
     """What is there before, and again after a failure."""
     has_password: bool = True
     embedded_only: bool = False
+    proving: bool = False
+    """Whether who signs up must prove the email."""
 
     async def wanted(self, house: House) -> Wanted:
         """Return a new intent."""
@@ -105,6 +109,14 @@ class Row:
 
     def success(self, account_id: str | None) -> Answer:
         return Answer(self.made, account_id=account_id)
+
+    def conflicts(self, number: int) -> dict[str, int]:
+        """Return what is counted where so many lose a race under other keys."""
+        if self.others is None:
+            return {f"{self.door} replayed": number}
+        if self.others == USED:
+            return {f"{self.door} {USED.code}": number}
+        return {f"{self.door} {TAKEN.code}": number, f"{self.door} email": number}
 
     def leaves(self, accounts: int, *, remote: bool) -> Counter[str]:
         """Return the records that so many accounts of this door have: the same from every door, but for the table."""
@@ -193,6 +205,11 @@ async def _admin_http(server: Server, wanted: Wanted) -> Answer:
     return await _post(server, "/api/users", body, {**server.admin, **wanted.head}, "id")
 
 
+async def _admin_without_password(server: Server, wanted: Wanted) -> Answer:
+    body = {"email": wanted.email, "full_name": wanted.full_name, "username": wanted.username}
+    return await _post(server, "/api/users", body, {**server.admin, **wanted.head}, "id")
+
+
 async def _accept_http(server: Server, wanted: Wanted) -> Answer:
     return await _post(server, f"/api/invitations/{wanted.token}/accept", _body(wanted), wanted.head, "user_id")
 
@@ -209,7 +226,8 @@ async def _gotrue_admin(server: Server, wanted: Wanted) -> Answer:
 
 
 async def _invited(house: House, wanted: Wanted) -> Wanted:
-    invite = Invite(email=wanted.email, note=f"For {wanted.word}", role="Editor", invited_by="the tests")
+    note, year = f"For {wanted.word}", 365 * 86_400.0
+    invite = Invite(email=wanted.email, note=note, role="Editor", seconds=year, invited_by="the tests")
     made = await house.servers[0].semel.invite(invite)
     return replace(wanted, token=made.token.reveal())
 
@@ -218,11 +236,17 @@ _INVITED = ("invitation pending", "invited", "told invitation.created", "told ma
 _ACCEPTED = ("invitation accepted", "told invitation.accepted", *_INVITED[1:])
 _INVITATION: dict[str, Any] = {"others": USED, "prepare": _invited, "before": _INVITED, "more": _ACCEPTED}
 
+_PROVING: dict[str, Any] = {"proving": True, "more": ("link", f"told {mail_of(MailKind.VERIFY_EMAIL)}")}
+_SET_PASSWORD = ("link", f"told {mail_of(MailKind.SET_PASSWORD)}")
+
 DOORS = (
     Row("sign-up", Door.SIGNUP, _sign_up),
     Row("sign-up-http", Door.SIGNUP, _sign_up_http),
+    Row("sign-up-proving", Door.SIGNUP, _sign_up, **_PROVING),
+    Row("sign-up-http-proving", Door.SIGNUP, _sign_up_http, **_PROVING),
     Row("admin", Door.ADMIN, _admin),
     Row("admin-http", Door.ADMIN, _admin_http),
+    Row("admin-no-password", Door.ADMIN, _admin_without_password, more=_SET_PASSWORD, has_password=False),
     Row("invitation", Door.INVITATION, _accept, **_INVITATION),
     Row("invitation-http", Door.INVITATION, _accept_http, **_INVITATION),
     # The owner is the answer, whatever the issuer says of the person today; and an email of theirs owns nothing.

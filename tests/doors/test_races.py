@@ -25,8 +25,11 @@ async def test_one_key_is_one_account(row: Row, any_house: House) -> None:
     """Of one intent, however often it is sent, all are told the same success."""
     wanted = await row.wanted(any_house)
     # One of each server's comes as far as the store: the rest of its crowd waits for that one.
+    before = any_house.counted()
     told = await _at_once(row, any_house, [wanted] * CROWD, len(any_house.servers))
     assert set(told) == {row.success(told[0].account_id)}
+    counted = {f"{row.door} created": 1, f"{row.door} replayed": CROWD - 1}
+    assert any_house.counted() - before == counted
     assert left(await any_house.rest()) == row.leaves(1, remote=any_house.provider is not None)
 
 
@@ -34,7 +37,9 @@ async def test_other_keys_are_other_intents(row: Row, any_house: House) -> None:
     """Of several intents for one person one has the account; the others are told who has it, or have it as well."""
     wanted = await row.wanted(any_house)
     intents = [wanted.again(number) for number in range(CROWD)]
+    before = any_house.counted()
     told = await _at_once(row, any_house, intents, CROWD)
+    assert any_house.counted() - before == {f"{row.door} created": 1, **row.conflicts(CROWD - 1)}
     (account_id,) = {one.account_id for one in told} - {None}
     others = row.others or row.success(account_id)
     assert Counter(told) == Counter([row.success(account_id), *[others] * (CROWD - 1)])

@@ -143,15 +143,12 @@ class House:
 
     def counted(self) -> Counter[str]:
         """Return how many registrations have ended so far, by door and outcome, and conflicts, by door and field."""
-        metrics = [server.semel.metrics for server in self.servers]
-        families = [
-            family for one in metrics for kind in (one.registrations, one.conflicts) for family in kind.collect()
-        ]
         found: Counter[str] = Counter()
-        for sample in (sample for family in families for sample in family.samples if sample.name.endswith("_total")):
-            found[" ".join([sample.labels["door"], *(v for k, v in sample.labels.items() if k != "door")])] += int(
-                sample.value
-            )
+        for metrics in (server.semel.metrics for server in self.servers):
+            for metric in (*metrics.registrations.collect(), *metrics.conflicts.collect()):
+                for sample in (one for one in metric.samples if one.name.endswith("_total")):
+                    door = sample.labels.pop("door")
+                    found[" ".join((door, *sample.labels.values()))] += int(sample.value)
         return found
 
     async def rest(self) -> Snapshot:

@@ -98,9 +98,9 @@ class Row:
     proving: bool = False
     """Whether who signs up must prove the email."""
 
-    async def wanted(self, house: House) -> Wanted:
-        """Return a new intent."""
-        word = f"w{uuid4().hex[:16]}"
+    async def wanted(self, house: House, word: str | None = None) -> Wanted:
+        """Return a new intent; of the person whose word this is, or of somebody new."""
+        word = word or f"w{uuid4().hex[:16]}"
         key = federated_key(ISSUER, word) if self.door is Door.FEDERATED else str(uuid4())
         password = f"Pass-{uuid4().hex}"
         house.passwords.append(password)

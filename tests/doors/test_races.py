@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from uuid import uuid4
 
 import pytest
 
+from semel.model import Account
+from tests.doors.conftest import Houses
 from tests.doors.house import House, left
-from tests.doors.table import Answer, Row, Wanted
+from tests.doors.table import DOORS, Answer, Row, Wanted
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 CROWD = 10
+ALL = {"sign-up", "sign-up-http", "admin-http", "invitation-http", "federated", "gotrue-sign-up", "gotrue-admin"}
 
 
 async def _at_once(row: Row, house: House, intents: Iterable[Wanted], parties: int) -> list[Answer]:
@@ -48,3 +52,20 @@ async def test_other_keys_are_other_intents(row: Row, any_house: House) -> None:
     won = next(one for one, answer in zip(intents, told, strict=True) if answer == row.success(account_id))
     for server in any_house.servers:
         assert await row.send(server, won) == row.success(account_id)
+
+
+@pytest.mark.parametrize("remote", [False, True])
+async def test_all_doors_at_once(houses: Houses, remote: bool) -> None:  # noqa: FBT001 - a parameter
+    """Whoever was invited has the account, since a token proves the email; another subject has one of its own."""
+    house = await houses("postgres", remote=remote)
+    word = f"w{uuid4().hex[:16]}"
+    rows = [row for row in DOORS if row.name in ALL and not (remote and row.embedded_only)]
+    intents = [(await row.wanted(house, word)).again(number) for number, row in enumerate(rows)]
+    calls = [row.send(house.servers[number % 2], intents[number]) for number, row in enumerate(rows)]
+    told = dict(zip(rows, await house.meeting(calls, len(calls)), strict=True))
+    seen = await house.rest()
+    made = {row.name: answer.account_id for row, answer in told.items()}
+    assert {one.id for one in seen.all(Account)} == {made["invitation-http"], made["federated"]}
+    (owner,) = [one for one in seen.all(Account) if one.email_canonical is not None]
+    assert owner.id == made["invitation-http"]
+    assert {answer.status for answer in told.values()} <= {200, 201, 409, 422}

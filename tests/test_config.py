@@ -228,3 +228,39 @@ def test_proxies_are_networks_or_addresses(read: Read) -> None:
     """Of either kind."""
     given = read("SEMEL_TRUSTED_PROXIES=10.0.0.0/8, 192.0.2.7,2001:db8::/32,")
     assert given.trusted_proxies == ("10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32")
+
+
+_MAIL = "SEMEL_SMTP_URL=smtp://localhost\nSEMEL_MAIL_FROM=a@example.org\nSEMEL_PUBLIC_URL=https://app.example.com\n"
+_PROOF = "SEMEL_EMAIL_VERIFICATION=true\n"
+
+
+@pytest.mark.parametrize("level", ["masked", "strict"])
+def test_who_tells_nothing_needs_proofs_and_mail(read: Read, level: str) -> None:
+    """Else nobody could be told anything; and a remote provider's time tells."""
+    masks = f"SEMEL_ENUMERATION={level}\n"
+    for text in (masks, masks + _PROOF, masks + _MAIL):
+        assert f"SEMEL_ENUMERATION={level} needs SEMEL_EMAIL_VERIFICATION=true and SEMEL_SMTP_URL" in refusal(
+            read, text
+        )
+    assert read(masks + _PROOF + _MAIL).enumeration == level
+    remote = masks + _PROOF + _MAIL + "SEMEL_PROVIDER_URL=fake+tcp://localhost:1\n"
+    if level == "strict":
+        assert "SEMEL_ENUMERATION=strict needs SEMEL_PROVIDER_URL=embedded" in refusal(read, remote)
+    else:
+        assert read(remote).enumeration == level
+
+
+def test_only_strict_hashes_always(read: Read) -> None:
+    for level, always in (("open", False), ("masked", False), ("strict", True)):
+        assert read(f"SEMEL_ENUMERATION={level}\n" + _PROOF + _MAIL).options().always_hash is always
+
+
+def test_proofs_go_without_supabases_api(read: Read) -> None:
+    """It has no operation for them."""
+    refused = refusal(read, f"{_PROOF}SEMEL_GOTRUE_JWT_SECRET={HUSH * 3}")
+    assert "SEMEL_EMAIL_VERIFICATION is not offered by Supabase's API" in refused
+
+
+def test_an_account_outlives_the_link_that_proves_it(read: Read) -> None:
+    refused = refusal(read, "SEMEL_UNPROVED_KEPT_DAYS=0.5\nSEMEL_VERIFICATION_LINK_SECONDS=86400\n")
+    assert "SEMEL_UNPROVED_KEPT_DAYS must be at least SEMEL_VERIFICATION_LINK_SECONDS" in refused

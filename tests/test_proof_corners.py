@@ -288,3 +288,17 @@ async def test_who_is_let_in_no_longer_makes_no_key() -> None:
         with pytest.raises(errors.InvalidToken):
             await keys.create(asked)
     assert one.world.one(ApiKey).id == first.key.id
+
+
+@EITHER
+async def test_a_link_that_is_opened_between_two_looks_is_told_as_used(variant: Variant | None) -> None:
+    """And never as one whose time is over: whoever clicked twice has what the link is for."""
+    one = desk(variant)
+    await one.server.register()
+    token, store = one.token(LinkPurpose.VERIFY), one.world.memory
+    before = dict(store.table)
+    await one.proofs.open(token, OTHER_PASSWORD)
+    after, store.table = dict(store.table), before
+    one.world.network.before("get", lambda: setattr(store, "table", after), nth=2)
+    with pytest.raises(errors.LinkUsed):
+        await one.book.open(token)

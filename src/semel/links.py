@@ -63,6 +63,8 @@ class LinkBook:
         if link is None or not right:
             raise LinkUnknown
         account = await self._engine.store.get(Account, (link.account_id,))
+        if account is not None and account.epoch != link.epoch:  # it may have been opened between the two reads
+            link = await self._engine.store.get(Link, link.key) or link
         if account is None or link.id not in account.links:
             raise LinkUnknown
         return link, account

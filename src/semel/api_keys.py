@@ -16,7 +16,8 @@ from typing import Final
 import msgspec
 
 from semel import canonical
-from semel.errors import FieldError, InvalidInput, InvalidToken, NotFound
+from semel.arguments import found_or_raise
+from semel.errors import FieldError, InvalidInput, InvalidToken
 from semel.model import Account, ApiKey, Secret
 from semel.patience import Patience
 from semel.ports import Insert, Ref, Replace, Write
@@ -43,7 +44,7 @@ class Scope(StrEnum):
     INVITATIONS_WRITE = "invitations:write"
     """Invite, send again and take back; not with an administrator's role."""
     KEYS_WRITE = "keys:write"
-    """See, make and revoke keys; none with a scope that the key itself has not."""
+    """See all keys; make and revoke those that have no scope which the key itself has not."""
     ADMINISTRATORS_WRITE = "administrators:write"
     """With one of the other scopes: the same for administrators, and giving an administrator's role."""
 
@@ -145,6 +146,10 @@ class ApiKeyBook:
     def _lets_in(self, key: ApiKey) -> bool:
         return key.revoked_at is None and (key.expires_at is None or self._engine.clock.now() < key.expires_at)
 
+    async def get(self, key_id: str) -> ApiKey:
+        """Return a key's record. Raises ``NotFound`` or a ``StoreError``."""
+        return found_or_raise(await self._engine.store.get(ApiKey, (key_id,)), "API key")
+
     async def revoke(self, key_id: str) -> ApiKey:
         """Take a key back for good; one that is taken back already is as asked.
 
@@ -152,9 +157,7 @@ class ApiKeyBook:
         """
         with Patience(self._engine) as patience:
             while True:
-                found = await self._engine.store.get(ApiKey, (key_id,))
-                if found is None:
-                    raise NotFound("There is no such API key")
+                found = await self.get(key_id)
                 if found.revoked_at is not None:
                     return found
                 revoked = found.but(revoked_at=self._engine.clock.now())

@@ -126,9 +126,10 @@ class InvitationBook:
             email = canonical.email(invite.email, allow_special_use=self._allow_special_use)
         except InvalidInput as error:
             faults.extend(error.errors)
-        for field, value, longest in (("role", invite.role, _ROLE_LONGEST), ("note", invite.note, _NOTE_LONGEST)):
+        texts = (("role", invite.role, _ROLE_LONGEST), ("note", invite.note or None, _NOTE_LONGEST))
+        for field, value, longest in texts:
             try:
-                canonical.text(field, value or "x", max_length=longest)
+                canonical.text(field, "x" if value is None else value, max_length=longest)
             except InvalidInput as error:
                 faults.extend(error.errors)
         if not 0 < invite.seconds <= _LONGEST:

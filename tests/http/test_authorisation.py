@@ -114,6 +114,7 @@ async def test_no_key_makes_an_administrator_of_anybody(house: House) -> None:
     admin = await house.semel.account_by_email("admin@example.com")
     user = await house.semel.account_by_email("user@example.com")
     root = await house.key(*Scope)
+    stronger = await house.semel.create_api_key("of the root", (Scope.KEYS_WRITE, Scope.ADMINISTRATORS_WRITE))
     invited = (
         await house.client.post(
             "/api/invitations", headers=root, json={"email": "c@example.com", "role": "Administrator"}
@@ -128,11 +129,14 @@ async def test_no_key_makes_an_administrator_of_anybody(house: House) -> None:
         ("DELETE", f"/api/users/{admin.id}", None),
         ("POST", "/api/invitations", {"email": "b@example.com", "role": "Administrator"}),
         ("POST", f"/api/invitations/{invited['id']}/resend", None),
+        ("POST", f"/api/invitations/{invited['id']}/revoke", None),
+        ("POST", f"/api/keys/{stronger.key.id}/revoke", None),
         ("POST", "/api/keys", {"name": "more", "scopes": ["administrators:write"]}),
     ):
         answer = await house.client.request(method, path, headers=writer, json=body)
         assert (answer.status_code, answer.json()["code"]) == REFUSED, (method, path, body)
     assert await house.semel.account_by_email("admin@example.com") == admin
     assert await house.semel.account_by_email("user@example.com") == user
+    assert (await house.ask(_NEEDY[0], _bearer(stronger.token.reveal()))) == REFUSED  # it still opens
     made = await house.client.post("/api/users", headers=root, json={"email": "b@example.com", "role": "Administrator"})
     assert made.status_code == 201

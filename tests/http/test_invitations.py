@@ -147,6 +147,13 @@ async def test_an_email_has_one_pending_invitation(house: House) -> None:
 
 
 @pytest.mark.parametrize("house", [None, FakeProvider()], indirect=True, ids=["embedded", "remote"])
+async def test_nobody_is_invited_to_a_role_that_is_no_text(house: House) -> None:
+    """Whoever accepted it would be told that the role is wrong, of which they say nothing."""
+    for role in ("", " ", "\0", "x" * 65):
+        refused = await house.admin.post("/api/invitations", {**_INVITE, "role": role})
+        assert (refused.status_code, [one["field"] for one in refused.json()["errors"]]) == (422, ["role"]), role
+
+
 async def test_somebody_with_an_account_takes_it_with_that(house: House) -> None:
     """200, and the role is granted once; not signed in, an unproved account stands in nobody's way."""
     account = (await house.semel.register(email="ada@example.com", password=_PASSWORD)).account

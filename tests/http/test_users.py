@@ -145,7 +145,7 @@ async def test_an_etag_of_before_changes_nothing(admin: AsyncClient) -> None:
     assert Counter(answer.status_code for answer in answers) == {200: 1, 412: 9}
     won = next(answer.json() for answer in answers if answer.status_code == 200)
     assert (await admin.get(f"/api/users/{account['id']}")).json() == won
-    for stale in (tag, f"W/{tag}", '"nonsense"', "nonsense"):
+    for stale in (tag, f"W/{tag}", '"nonsense"', "nonsense", ""):
         assert (await _patch(admin, account, {"full_name": "Late"}, stale)).json()["code"] == "precondition_failed"
     assert (await _patch(admin, account, {"full_name": "Any"}, "*")).status_code == 200
 
@@ -174,3 +174,16 @@ async def test_deleting_is_done_once(admin: AsyncClient) -> None:
     withdrawn = await admin.post("/api/users", json=_ADA, headers=_KEY)
     assert (withdrawn.status_code, withdrawn.json()["code"]) == (410, "registration_withdrawn")
     assert (await admin.post("/api/users", json=_ADA)).status_code == 201
+
+
+async def test_an_etag_of_before_ends_nothing(admin: AsyncClient) -> None:
+    """412, and the account is there; with the newest, of ten at once one is told that it did."""
+    account = await _made(admin)
+    path = f"/api/users/{account['id']}"
+    tag = (await admin.get(path)).headers["etag"]
+    newest = (await _patch(admin, account, {"full_name": "Ada King"})).headers["etag"]
+    for stale in (tag, f"W/{newest}", '"nonsense"', ""):
+        answer = await admin.delete(path, headers={"If-Match": stale})
+        assert (answer.status_code, answer.json()["code"]) == (412, "precondition_failed"), stale
+    answers = await asyncio.gather(*(admin.delete(path, headers={"If-Match": newest}) for _ in range(10)))
+    assert Counter(answer.status_code for answer in answers) == {204: 1, 404: 9}

@@ -64,8 +64,10 @@ def expected_version(call: Call) -> int | None:
 
     Raises ``PreconditionFailed`` where the header names none that an account can have.
     """
+    if "if-match" not in call.headers:
+        return None
     given = ", ".join(call.headers.getlist("if-match"))
-    if not given or given.strip() == "*":
+    if given.strip() == "*":
         return None
     strong = [value for weak, value in _TAG.findall(given) if not weak]
     if len(strong) != 1 or not re.fullmatch(r"-?[0-9]{1,19}", strong[0]):

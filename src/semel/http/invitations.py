@@ -73,14 +73,18 @@ async def _list(call: Call) -> Response:
 
 
 async def _revoke(call: Call) -> Response:
-    return reply(invitation_answer(await call.semel.revoke_invitation(id_in_path(call))))
+    return reply(invitation_answer(await call.semel.revoke_invitation(await _in_reach(call))))
 
 
 async def _resend(call: Call) -> Response:
+    return _made(await call.semel.resend_invitation(await _in_reach(call)))
+
+
+async def _in_reach(call: Call) -> str:
+    """Return the id of the invitation, if the caller may give its role, which is never another."""
     invitation_id = id_in_path(call)
-    # Whoever sends again is shown a token; the role is never another.
     check_roles(call, ((await call.semel.parts.invitations.get(invitation_id)).role,))
-    return _made(await call.semel.resend_invitation(invitation_id))
+    return invitation_id
 
 
 async def _show(call: Call) -> Response:

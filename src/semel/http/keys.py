@@ -35,7 +35,9 @@ async def _list(call: Call) -> Response:
 
 
 async def _revoke(call: Call) -> Response:
-    return reply(api_key_answer(await call.semel.revoke_api_key(id_in_path(call))))
+    key_id = id_in_path(call)
+    call.administrator.check(*(await call.semel.parts.api_keys.get(key_id)).scopes)  # which never change
+    return reply(api_key_answer(await call.semel.revoke_api_key(key_id)))
 
 
 KEYS: Final = (

@@ -14,7 +14,7 @@ from semel import errors
 from semel.administration import AccountUpdate
 from semel.api_keys import Scope
 from semel.deletion import delete_account
-from semel.errors import InvalidInput
+from semel.errors import InvalidInput, PreconditionFailed
 from semel.face import AccountPage
 from semel.http.asking import PAGE, Asked, asked_page, etag, expected_version, id_in_path
 from semel.http.body import JsonBody
@@ -60,10 +60,15 @@ def check_roles(call: Call, roles: Iterable[str | None]) -> None:
         call.administrator.check(Scope.ADMINISTRATORS_WRITE)
 
 
-def _not_an_administrators(call: Call) -> Callable[[Account], None]:
-    """Return what raises ``Forbidden`` where an API key would touch an administrator without the scope for that."""
+def _not_an_administrators(call: Call, version: int | None = None) -> Callable[[Account], None]:
+    """Return what raises ``Forbidden`` where an API key would touch an administrator without the scope for that.
+
+    With ``version`` it raises ``PreconditionFailed`` for an account at another one.
+    """
 
     def allowed(account: Account) -> None:
+        if version not in {None, account.version}:
+            raise PreconditionFailed
         check_roles(call, (account.role, *account.roles))
 
     return allowed
@@ -112,7 +117,8 @@ async def _change(call: Call) -> Response:
 
 
 async def _delete(call: Call) -> Response:
-    await delete_account(call.semel.parts.engine, id_in_path(call), _not_an_administrators(call))
+    user_id, allowed = id_in_path(call), _not_an_administrators(call, expected_version(call))
+    await delete_account(call.semel.parts.engine, user_id, allowed)
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
@@ -191,7 +197,8 @@ USERS: Final = (
         summary="End an account and all that it owns",
         handle=_delete,
         status=HTTPStatus.NO_CONTENT,
+        conditional=True,
         needs=Scope.USERS_WRITE,
-        raises=(*OF_AN_ADMINISTRATOR, errors.NotFound, errors.OutcomeUnknown, *ANY),
+        raises=(*OF_AN_ADMINISTRATOR, errors.NotFound, errors.PreconditionFailed, errors.OutcomeUnknown, *ANY),
     ),
 )

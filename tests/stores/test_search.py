@@ -85,6 +85,7 @@ async def found(store: Store, words: str, limit: int = 10) -> list[str]:
         ("'; --", []),
         ("example", ["1", "2", "3", "4"]),
         ("nobody", []),
+        ("\0", []),
     ],
 )
 async def test_a_part_of_email_username_or_name_finds_an_account(store: Store, words: str, ids: list[str]) -> None:
@@ -92,8 +93,11 @@ async def test_a_part_of_email_username_or_name_finds_an_account(store: Store, w
     assert await found(store, words, limit=1) == ids
 
 
-@pytest.mark.parametrize("url", ["sqlite", "postgres"], indirect=True)
-async def test_a_cursor_of_somewhere_else_is_refused(store: Store) -> None:
+@pytest.mark.parametrize("cursor", ["nonsense", "7", '["a","b"]', '["\\u0000"]', "{}"])
+async def test_a_cursor_of_somewhere_else_is_refused(store: Store, cursor: str) -> None:
+    """By name, in a search as in a list."""
     assert isinstance(store, Search)
-    with pytest.raises(InvalidInput):
-        await store.search("ada", "nonsense", 10)
+    for asked in (store.search("ada", cursor, 10), store.page(Account, cursor, 10)):
+        with pytest.raises(InvalidInput) as refused:
+            await asked
+        assert [one.field for one in refused.value.errors] == ["cursor"]

@@ -9,16 +9,17 @@ from typing import Final, Generic, TypeVar
 
 import msgspec
 
-from semel.errors import StoreInconsistent
-from semel.model import RECORD_TYPES, Record
+from semel.errors import FieldError, InvalidInput, StoreInconsistent
+from semel.model import RECORD_TYPES, Key, Record
 from semel.stores.schema import Shape, fields
 
-__all__ = ["Codec", "Codecs", "ascii_lower", "moment_text"]
+__all__ = ["Codec", "Codecs", "ascii_lower", "key_in", "moment_text"]
 
 R = TypeVar("R", bound=Record)
 
 _encode_json = msgspec.json.Encoder().encode
 _decode_json = msgspec.json.Decoder().decode
+_decode_key = msgspec.json.Decoder(Key).decode
 
 
 @lru_cache(maxsize=256)
@@ -92,3 +93,16 @@ class Codecs:
 def ascii_lower(words: str) -> str:
     """Return words with the letters of ASCII in lower case, as both databases do it."""
     return "".join(letter.lower() if letter.isascii() else letter for letter in words)
+
+
+def key_in(kind: type[Record], cursor: str) -> Key:
+    """Return the key at which a page of this kind ended. Raises ``InvalidInput`` for a cursor that no page gave."""
+    try:
+        key = _decode_key(cursor)
+    except msgspec.MsgspecError:
+        key = ()
+    # No key has a NUL, and not every database can be asked for one.
+    if len(key) != len(kind.KEY) or any("\0" in part for part in key):
+        remedy = FieldError("cursor", "invalid", "Give the cursor of a page as it came, or none")
+        raise InvalidInput("The cursor is none that a page of this list gave: start without one.", (remedy,))
+    return key

@@ -10,7 +10,7 @@ from typing import Final, TypeVar, cast
 from semel.errors import WriteRefused
 from semel.model import Account, Key, Record
 from semel.ports import Delete, Insert, Page, Ref, Write, in_order
-from semel.stores.codec import ascii_lower
+from semel.stores.codec import ascii_lower, key_in
 
 __all__ = ["MemoryStore", "Table", "apply"]
 
@@ -70,14 +70,14 @@ class MemoryStore:
 
     async def page(self, kind: type[R], cursor: str | None, limit: int) -> Page:
         """See ``Store.page``."""
-        after = tuple(json.loads(cursor)) if cursor else ()
+        after = key_in(kind, cursor) if cursor else ()
         found = sorted((r for r in self._all(kind) if r.key > after), key=lambda r: r.key)[: limit + 1]
         return Page(tuple(found[:limit]), json.dumps(found[limit - 1].key) if len(found) > limit else None)
 
     async def search(self, words: str, cursor: str | None, limit: int) -> Page:
         """See ``Search.search``."""
         said = ascii_lower(words)
-        after = tuple(json.loads(cursor)) if cursor else ()
+        after = key_in(Account, cursor) if cursor else ()
         found = [one for one in self._all(Account) if one.key > after and any(said in each for each in _called(one))]
         found = sorted(found, key=lambda one: one.key)[: limit + 1]
         return Page(tuple(found[:limit]), json.dumps(found[limit - 1].key) if len(found) > limit else None)

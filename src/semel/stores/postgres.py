@@ -16,10 +16,10 @@ from typing import Any, Final, TypeVar, cast
 import asyncpg
 import msgspec
 
-from semel.errors import ConfigurationInvalid, InvalidInput, StoreRejected
+from semel.errors import ConfigurationInvalid, StoreRejected
 from semel.model import Account, Key, Record
 from semel.ports import Also, ApplicationCallback, Page, Ref, Row, Write, in_order
-from semel.stores.codec import Codecs, ascii_lower
+from semel.stores.codec import Codecs, ascii_lower, key_in
 from semel.stores.postgres_connect import Connection, connect
 from semel.stores.postgres_errors import (
     DRIVER_ERRORS,
@@ -55,7 +55,6 @@ _UNBOUNDED: Final = (
     "run ALTER ROLE … SET statement_timeout = '5s' for the URL's role, and let the pooler reconnect."
 )
 
-_cursor_to_key: Final = msgspec.json.Decoder(tuple[str, ...]).decode
 _values: Final = msgspec.json.Decoder(list[Any]).decode
 
 
@@ -127,14 +126,16 @@ class PostgresStore:
 
     async def page(self, kind: type[R], cursor: str | None, limit: int) -> Page:
         """See ``Store.page``. Raises ``InvalidInput`` for a cursor that no page of this kind gave."""
-        key = _key(kind, cursor) if cursor else ()
+        key = key_in(kind, cursor) if cursor else ()
         rows = await self._read(self._plain.page(kind, further=bool(key)), *key, limit + 1)
         records = tuple(self._record(kind, values) for (values,) in rows[:limit])
         return Page(records, msgspec.json.encode(records[-1].key).decode() if len(rows) > limit else None)
 
     async def search(self, words: str, cursor: str | None, limit: int) -> Page:
         """See ``Search.search``. It reads the whole table where the database has no index for that (``pg_trgm``)."""
-        key = _key(Account, cursor) if cursor else ()
+        key = key_in(Account, cursor) if cursor else ()
+        if "\0" in words:  # no text here has one, and the database cannot be asked for it
+            return Page((), None)
         rows = await self._read(self._plain.search(further=bool(key)), ascii_lower(words), limit + 1, *key)
         records = tuple(self._record(Account, values) for (values,) in rows[:limit])
         return Page(records, msgspec.json.encode(records[-1].key).decode() if len(rows) > limit else None)
@@ -219,13 +220,3 @@ class PostgresStore:
                 if not isinstance(commit_error(error, range(len(writes))), StoreRejected):
                     raise
         await self._steps.commit(session, self._plain.commit(writes, token), accounts)
-
-
-def _key(kind: type[Record], cursor: str) -> Key:
-    try:
-        key = _cursor_to_key(cursor)
-    except msgspec.MsgspecError:
-        key = ()
-    if len(key) != len(kind.KEY):
-        raise InvalidInput("The cursor is none that a page of this list gave: start without one.")
-    return key

@@ -16,10 +16,9 @@ from typing import Final, TypeVar, cast
 
 import msgspec
 
-from semel.errors import FieldError, InvalidInput
 from semel.model import RECORD_TYPES, Account, Key, Record
 from semel.ports import Also, Insert, Page, Ref, Write, in_order
-from semel.stores.codec import Codecs, ascii_lower, moment_text
+from semel.stores.codec import Codecs, ascii_lower, key_in, moment_text
 from semel.stores.schema import require_revision, version_table
 from semel.stores.sqlite_also import application
 from semel.stores.sqlite_file import (
@@ -112,13 +111,13 @@ class SqliteStore:
         if cursor is None:
             found = await self._records(kind, statements.first_page, limit + 1)
         else:
-            found = await self._records(kind, statements.next_page, *_key(kind, cursor), limit + 1)
+            found = await self._records(kind, statements.next_page, *key_in(kind, cursor), limit + 1)
         return Page(tuple(found[:limit]), msgspec.json.encode(found[limit - 1].key).decode() if found[limit:] else None)
 
     async def search(self, words: str, cursor: str | None, limit: int) -> Page:
         """See ``Search.search``. It reads the whole table."""
         said = ascii_lower(words)
-        (after,) = _key(Account, cursor) if cursor is not None else ("",)
+        (after,) = key_in(Account, cursor) if cursor is not None else ("",)
         found = await self._records(Account, _SEARCH, said, said, said, after, limit + 1)
         return Page(tuple(found[:limit]), msgspec.json.encode(found[limit - 1].key).decode() if found[limit:] else None)
 
@@ -179,14 +178,3 @@ def _read(place: Place, connection: sqlite3.Connection, reads: Sequence[Piece[_R
 def _look(connection: sqlite3.Connection, ref: Ref) -> Record | None:
     row = connection.execute(_STATEMENTS[ref.type].get, ref.key).fetchone()
     return None if row is None else _CODECS[ref.type].record(row)
-
-
-def _key(kind: type[Record], cursor: str) -> Key:
-    try:
-        key = msgspec.json.decode(cursor, type=Key)
-    except msgspec.MsgspecError:
-        key = ()
-    if len(key) != len(kind.KEY):
-        remedy = FieldError("cursor", "invalid", "Give the cursor of a page as it came, or none.")
-        raise InvalidInput("The cursor is not one of ours.", (remedy,))
-    return key

@@ -255,7 +255,7 @@ def _upkeep(engine: Engine, couriers: Sequence[Courier]) -> tuple[Upkeep, Upkeep
         Duty("expire_session", SessionFamily, expire),
         Duty("expire_invitation", Invitation, expire_invitation),
         Duty("expire_link", Link, expire_link),
-        Duty("expire_unproved", Account, expire_unproved),
+        *_of_unproved(engine),
         Duty("deliver", OutboxEvent, DeliveryDuty(couriers)),
     )
     outbox = tuple(one for one in duties if one.kind is OutboxEvent)
@@ -263,6 +263,12 @@ def _upkeep(engine: Engine, couriers: Sequence[Courier]) -> tuple[Upkeep, Upkeep
         Upkeep(engine, tuple(one for one in duties if one not in outbox)),
         Upkeep(engine, outbox, _DELIVERIES, tidies=False),
     )
+
+
+def _of_unproved(engine: Engine) -> tuple[Duty, ...]:
+    """Return the duty that no account is due for where proofs are not required: to ask costs a query a pass."""
+    required = engine.options.proving is not None and engine.options.proving.required
+    return (Duty("expire_unproved", Account, expire_unproved),) if required else ()
 
 
 def _couriers(settings: Settings, given: Given, closing: AsyncExitStack) -> list[Courier]:

@@ -31,7 +31,7 @@ from tests.servers import environment
 from tests.stores.azure_parts import AzureTable
 
 HUSH = "hush-hush"
-UPKEEP_QUERIES = 64
+UPKEEP_QUERIES = 56
 LOST = [
     AzureFault.TIMED_OUT_DONE,
     AzureFault.BROKEN_DONE,

@@ -92,7 +92,7 @@ MUTANTS = (
     Mutant(outbox.takes_silence_for_taken, _TWO_DELIVER, 1, "E", ("semel.upkeep.delivery._made",)),
     Mutant(outbox.tries_for_ever, "outbox/down/delivers", 0, "P", ("semel.upkeep.delivery.dead",)),
     Mutant(outbox.forgets_what_waits, _TWO_DELIVER, 0, "T", (f"{_OUTBOX}.forget_event",)),
-    Mutant(proofs.LeavesTheAccount, f"{_PROVES}/proves", 0, "U", _OPENING),
+    Mutant(proofs.LeavesTheAccount, f"{_PROVES}/proves", 0, "UA", _OPENING),
     Mutant(proofs.ProvesTooEarly, "proof/unproved/proves-new+upkeep", 1, "H", _OPENING),
     Mutant(proofs.BelievesAnOldPassword, "proof/unproved/proves-new+sign-in-0", 0, "H", (f"{_PARTIES}.SignInDoor",)),
     Mutant(proofs.OustsTheProved, f"{_PROVES}-invited/proves+accepts", 0, "A", _WORK),

@@ -41,7 +41,7 @@ class ProvesTooEarly(_Opening):
     async def _put(self, step: _Step, patience: Patience, ours: dict[int, _Step]) -> _Step | None:
         after = as_proved(step.after, self._engine.clock.now())
         writes = [Replace(after) if isinstance(write.record, Account) else write for write in step.writes]
-        writes += await proved_identifier(self._engine, step.after)
+        writes += await proved_identifier(self._engine, after)
         return await super()._put(_Step(after, writes, step.marked), patience, ours)
 
 

@@ -352,10 +352,10 @@ async def person_by_email(engine: Engine, email: str) -> Person | None:
         name = Name("email", nobody)
     identifier = await engine.store.get(Identifier, name)
     key = ((identifier and identifier.account_id) or nobody,)
-    account, identity = await engine.store.get_many([Ref(Account, key), Ref(Identity, key)])
-    if isinstance(account, Account) and isinstance(identity, Identity):
-        return Person(account, identity)
-    return None
+    account = await engine.store.get(Account, key)
+    # Read after the account, not beside it: a credential that is found here was not replaced before that version.
+    identity = await engine.store.get(Identity, key)
+    return Person(account, identity) if account is not None and identity is not None else None
 
 
 def goes_on(account: Account, family: SessionFamily, now: datetime) -> bool:

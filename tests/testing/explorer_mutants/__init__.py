@@ -129,6 +129,13 @@ MUTANTS = (
         ("semel.email_changes.account_end",),
     ),
     Mutant(
+        proofs.reads_together,
+        "proof-apart/unproved/proves-new+enters-0",
+        0,
+        "H",
+        ("semel.sessions.person_by_email",),
+    ),
+    Mutant(
         proofs.takes_what_is_proved,
         "proof-embedded/changing-squatted/changes+squatter-proves",
         0,

@@ -13,7 +13,7 @@ from semel.healing import SignInDoor
 from semel.links import refusal
 from semel.model import Account, Identifier, Identity, Link, Name, Record
 from semel.patience import Patience
-from semel.ports import Replace, Write
+from semel.ports import Ref, Replace, Write
 from semel.protocol import commits
 from semel.protocol.commits import Owned, account_end
 from semel.protocol.engine import Engine
@@ -21,6 +21,7 @@ from semel.protocol.options import Options
 from semel.protocol.owning import everything
 from semel.proving import _Opening, _Step
 from semel.registrar import _Work
+from semel.sessions import Person, person_by_email
 
 _wished = commits.wished
 
@@ -131,3 +132,14 @@ class OustsTheProved(_Work):
         ousted = await everything(self._engine, first.account_id or "")
         self._takes = commits.Takes(self._takes.invitation, ousted, self._takes.stays)
         return [] if ousted is not None else left
+
+
+async def reads_together(engine: Engine, email: str) -> Person | None:
+    """Account and credential are read beside each other: the one may be of after a proof, the other of before it."""
+    person = await person_by_email(engine, email)
+    if person is None:
+        return None
+    identity, account = await engine.store.get_many(
+        [Ref(Identity, person.account.key), Ref(Account, person.account.key)]
+    )
+    return Person(account, identity) if isinstance(account, Account) and isinstance(identity, Identity) else None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from enum import Enum
 from typing import Any, ClassVar
@@ -11,7 +12,7 @@ from typing_extensions import override
 
 from semel.errors import CommitUnknown, StoreUnavailable, WriteRefused
 from semel.model import Identifier, Key, Record
-from semel.ports import NewIdentity, Unknown, Verified
+from semel.ports import NewIdentity, Ref, Unknown, Verified
 from semel.stores.memory import MemoryStore, Table
 from semel.testing.couriers import RecordingCourier
 from semel.testing.explorer.services import Answer, Service
@@ -21,14 +22,23 @@ __all__ = ["CourierService", "ProviderService", "StoreService"]
 
 
 class StoreService(Service):
-    """A store (``ports.Store``): a ``MemoryStore``, or another kind of it, with these records in it."""
+    """A store (``ports.Store``): a ``MemoryStore``, or another kind of it, with these records in it.
+
+    ``apart``: several records are read at once and one by one, each at a moment of its own, as the port allows.
+    """
 
     effects: ClassVar[frozenset[str]] = frozenset({"commit"})
 
     def __init__(
-        self, records: Iterable[Record] = (), kind: Callable[[Callable[[], datetime]], MemoryStore] = MemoryStore
+        self,
+        records: Iterable[Record] = (),
+        kind: Callable[[Callable[[], datetime]], MemoryStore] = MemoryStore,
+        *,
+        apart: bool = False,
     ) -> None:
         super().__init__(kind, {(record.TYPE, record.key): record for record in records}, "table")
+        if apart:
+            self.facade = type("Store", (self.facade,), {"get_many": _one_by_one})
 
     @override
     def lost(self, verb: str) -> Answer | None:
@@ -109,6 +119,15 @@ class CourierService(Service):
     @override
     def hear(self, answer: Answer) -> str:
         return type(answer.value).__name__.lower() if answer.error is None else super().hear(answer)
+
+
+async def _one_by_one(self: Any, refs: Sequence[Ref]) -> list[Record | None]:  # noqa: ANN401 - a made face
+    # All are answered before an error is told: what is read later on changes nothing for anybody.
+    read = await asyncio.gather(*(self.get(*ref) for ref in refs), return_exceptions=True)
+    for one in read:
+        if isinstance(one, BaseException):
+            raise one
+    return [one for one in read if not isinstance(one, BaseException)]
 
 
 def _name(kind: type[Record], key: Key) -> str:

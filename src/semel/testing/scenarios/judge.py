@@ -17,7 +17,7 @@ from semel.testing.explorer.worlds import Change
 from semel.testing.fake_provider import FakeProvider, State, Variant
 from semel.testing.hashers import CheapHasher
 from semel.testing.invariants import Snapshot, Told, at_rest, on_commit, on_delete
-from semel.testing.scenarios.parties import IN_TIME, Answer
+from semel.testing.scenarios.parties import IN_TIME, Answer, finished
 
 __all__ = ["EngineJudge", "ProofJudge"]
 
@@ -136,9 +136,9 @@ class EngineJudge(Judge):
         """Whether the password is the account's."""
         if self._provider is not None:
             self._provider.state = ending.states["provider"]
-            return _now(self._provider.verify_password(account_id, None, password)) is Verified.RIGHT
+            return finished(self._provider.verify_password(account_id, None, password)) is Verified.RIGHT
         identity = ending.states["store"].get((Identity.TYPE, (account_id,)))
-        return identity is not None and identity.credential == _now(CheapHasher().hash(password))
+        return identity is not None and identity.credential == finished(CheapHasher().hash(password))
 
     def _found(self, state: State) -> tuple[Found, ...]:
         if self._provider is None:
@@ -200,12 +200,3 @@ def _true_of(snapshot: Snapshot, answer: Answer) -> set[str]:
     said = {_OF_A_KEY[state] for key, state in states.items() if key == answer.registration and state in _OF_A_KEY}
     owned = {name for account in snapshot.all(Account) for name in account.identifiers}
     return said | ({"user_already_exists"} if owned & set(answer.asked) else set())
-
-
-def _now(coroutine: Any) -> Any:  # noqa: ANN401 - what the double answers
-    """Run a double's method, which never suspends."""
-    try:
-        coroutine.send(None)
-    except StopIteration as end:
-        return end.value
-    raise RuntimeError("a double suspended")

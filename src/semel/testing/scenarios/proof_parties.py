@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from functools import cache
 from typing import Final
 
 from semel import canonical
 from semel.credentials import Passwords
 from semel.errors import SemelError
 from semel.identity_updates import Change, update_identity
+from semel.keys import Keys
 from semel.links import LinkBook, expire_link
 from semel.model import Account, Link, Name, Secret
 from semel.protocol.engine import Engine
 from semel.protocol.linking import Proving
 from semel.proving import Proofs
+from semel.sessions import SessionKeeper, SessionOptions
 from semel.states import LinkPurpose
+from semel.stores.memory import MemoryStore
+from semel.testing.clock import SequentialIds, VirtualClock
 from semel.testing.explorer.runs import Make, Ports
-from semel.testing.scenarios.parties import EXPIRY, Answer, Setting, upkeep
+from semel.testing.scenarios.parties import EXPIRY, Answer, Setting, finished, upkeep
 from semel.upkeep import BUILT_IN, Duty
 from semel.upkeep.unproved import expire_unproved
 
@@ -26,10 +31,12 @@ __all__ = [
     "asking",
     "changing",
     "changing_again",
+    "entering",
     "expiring",
     "new_password",
     "opening",
     "switching",
+    "taking_over",
     "trying",
 ]
 
@@ -114,6 +121,38 @@ def asking(setting: Setting, account_id: str, purpose: LinkPurpose, email: str |
         return Answer(did="asked")
 
     return _at_a_desk(setting, ask)
+
+
+def entering(setting: Setting, email: str, password: Secret) -> Make:
+    """Somebody who signs in with the embedded provider."""
+    keys = _keys()
+
+    async def enter(desk: Desk) -> Answer:
+        session = await SessionKeeper(desk.engine, keys, SessionOptions()).enter(email, password)
+        return Answer(account_id=session.account.id, password=password)
+
+    return _at_a_desk(setting, enter)
+
+
+@cache
+def _keys() -> Keys:
+    clock = VirtualClock()
+    keys: Keys = finished(Keys.open(MemoryStore(clock.now), clock, SequentialIds("keys")))
+    return keys
+
+
+def taking_over(setting: Setting, email: str, password: Secret, new: str) -> Make:
+    """Somebody who knows the password, asks for an email of their own, and opens that link."""
+
+    async def take(desk: Desk) -> Answer:
+        account = (await Passwords(desk.engine).known(email, password)).account
+        to = canonical.email(new, allow_special_use=False)
+        await desk.book.ask_for_email(account.id, to.shown, account.epoch)
+        link = (await desk.engine.store.get(Account, account.key) or account).links[-1]
+        await desk.open(link, None, None)
+        return Answer(account_id=account.id, password=password, asked=(to.name,), proved=True, link=link)
+
+    return _at_a_desk(setting, take)
 
 
 def new_password(setting: Setting, email: str, present: Secret, new: Secret) -> Make:

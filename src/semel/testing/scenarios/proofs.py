@@ -27,10 +27,12 @@ from semel.testing.scenarios.proof_parties import (
     asking,
     changing,
     changing_again,
+    entering,
     expiring,
     new_password,
     opening,
     switching,
+    taking_over,
     trying,
 )
 from semel.testing.scenarios.proof_seeds import (
@@ -90,6 +92,8 @@ _PEOPLE: Final[Mapping[str, Person]] = {
     "new-password": lambda to, _: new_password(to, ANN, P0, P2),
     "new-password-too": lambda to, _: new_password(to, ANN, P0, P3),
     "sign-in-0": lambda to, _: signing_in(to, ANN, P0, stays=False),
+    "enters-0": lambda to, _: entering(to, ANN, P0),
+    "takes-over-0": lambda to, _: taking_over(to, ANN, P0, CAROL),
     "deactivates": lambda to, _: switching(to, ACCOUNT, "off"),
     "activates": lambda to, _: switching(to, ACCOUNT, "on"),
     "switches": lambda to, _: switching(to, ACCOUNT, "off", "on"),
@@ -139,6 +143,11 @@ _REMOTE: Final = (
     ("proved", ("deactivates delete",)),
     ("held-invited", ("accepts", "accepts upkeep")),
 )
+_APART: Final = (
+    ("unproved", ("proves-new enters-0", "proves-new takes-over-0")),
+    ("recovering", ("recovers enters-0", "recovers takes-over-0")),
+)
+"""Over a store that reads several records each at a moment of its own."""
 _REGISTERS: Final = frozenset({"key", "key-of-bob", "accepts", "accepts-as-bob"})
 
 
@@ -150,15 +159,18 @@ def proof_scenarios(setting: Setting) -> Iterator[Scenario]:
     for each, meetings in ((embedded, _EITHER), (remote, (*_EITHER, *_REMOTE))):
         for world, all_names in meetings:
             yield from (_scenario(each, world, names) for names in all_names)
+    for world, all_names in _APART:
+        yield from (_scenario(embedded, world, names, apart=True) for names in all_names)
 
 
-def _scenario(setting: Setting, world: str, names: str) -> Scenario:
+def _scenario(setting: Setting, world: str, names: str, *, apart: bool = False) -> Scenario:
     people, variant = names.split(), Variant.OWN
     records, state, foreign = PROOF_WORLDS["overdue" if world == "referred" else world](setting, variant)
-    store = StoreService(records, ReferringStore if world == "referred" else MemoryStore)
+    store = StoreService(records, ReferringStore if world == "referred" else MemoryStore, apart=apart)
+    where = "proof-apart" if apart else "proof-embedded" if setting.embedded else "proof"
     registers = bool(_REGISTERS & {*people})
     return Scenario(
-        name=f"{'proof-embedded' if setting.embedded else 'proof'}/{world}/{'+'.join(people)}",
+        name=f"{where}/{world}/{'+'.join(people)}",
         about=f"{_ABOUT[world]}; {', '.join(people)} meet",
         parties={name: _PEOPLE[name](setting, variant) for name in people},
         services={"store": store}

@@ -18,7 +18,7 @@ from semel.testing.clock import START, SequentialIds, VirtualClock
 from semel.testing.explorer.runs import Ports
 from semel.testing.fake_provider import FakeProvider, State, Variant
 from semel.testing.hashers import CheapHasher
-from semel.testing.scenarios.parties import Setting
+from semel.testing.scenarios.parties import Setting, finished
 
 __all__ = [
     "ACCOUNT",
@@ -251,19 +251,10 @@ def at_provider(  # noqa: PLR0913 - what is so of an identity
     """Return the provider with an identity of ours, and what it had before."""
     provider = FakeProvider(variant)
     provider.state = before or State()
-    _finished(provider.create(NewIdentity(account_id, email, password, confirmed=confirmed)))
+    finished(provider.create(NewIdentity(account_id, email, password, confirmed=confirmed)))
     return provider.state
 
 
 def hashed(password: Secret) -> str:
     """Return a password's credential, with the embedded provider."""
-    return str(_finished(CheapHasher().hash(password)))
-
-
-def _finished(coroutine: object) -> object:
-    """Run a double's method, which never suspends."""
-    try:
-        coroutine.send(None)  # type: ignore[attr-defined]
-    except StopIteration as end:
-        return end.value
-    raise RuntimeError("a double suspended")
+    return str(finished(CheapHasher().hash(password)))

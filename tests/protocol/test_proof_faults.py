@@ -269,6 +269,23 @@ async def test_an_old_update_that_lands_late_is_overwritten(variant: Variant) ->
     assert judged(desk.world) == []
 
 
+@REMOTE
+async def test_an_update_that_lands_after_its_change_was_given_up_is_overwritten(variant: Variant) -> None:
+    """The first request is on its way, the second is refused: from then on the email of before is wished."""
+    desk = await proved(variant)
+    await desk.book.ask_for_email(desk.world.one(Account).id, OTHER_EMAIL)
+    desk.world.outside.next("update", Fault.LATE, Fault.REFUSE)
+    with pytest.raises(errors.OutcomeUnknown):
+        await desk.proofs.open(desk.token(LinkPurpose.CHANGE_EMAIL))
+    await desk.server.upkeep.once()
+    assert desk.world.one(Account).pending_email is None
+    desk.world.provider.land()
+    assert [found.email for found in desk.world.provider.everybody()] == [OTHER_EMAIL]
+    await Scene(desk, lambda _: desk.book.recover(EMAIL)).rest()
+    assert [found.email for found in desk.world.provider.everybody()] == [EMAIL]
+    assert judged(desk.world) == []
+
+
 @EITHER
 @pytest.mark.parametrize("fault", [Fault.LOSE, Fault.DROP, Fault.LATE, Fault.TWICE, Fault.DOWN, Fault.REFUSE])
 async def test_an_expiry_is_ended_by_a_later_pass(variant: Variant | None, fault: Fault) -> None:

@@ -18,6 +18,7 @@ from semel.credentials import (
     as_proved,
     change_in_progress,
     check_password,
+    check_unmarked,
     ends_sessions,
     mark,
     proved_identifier,
@@ -158,7 +159,7 @@ class _Opening:
         after, ended = await self._without_others(after, link, drops=())
         if self._engine.remote is not None:
             identity = await self._identity(account)
-            mark(self._engine, identity)  # raises while a new password of this very link is being sent
+            check_unmarked(self._engine, identity)  # a new password of this very link may be on its way
             identity = commits.wished(identity, now, self._engine.options, confirmed=True)
             writes.append(Replace(identity))
         told = telling.updated(account.id, self._engine.ids.uuid(), now, self._engine.options)
@@ -189,7 +190,6 @@ class _Opening:
         async def make(link: Link, account: Account) -> _Step:
             marked = mark(self._engine, await self._identity(account))
             after, writes = await self._taken_over(link, account, self._engine.clock.now())
-            after = after.but(email_verified_at=account.email_verified_at, due_at=account.due_at)
             goes_on = link.but(epoch=after.epoch)
             return _Step(after, [Replace(after), Replace(marked), Replace(goes_on), *writes], marked)
 

@@ -108,3 +108,17 @@ def test_a_user_is_deleted(here: Path, run: Run, account: Account) -> None:
     assert run("user", "show", EMAIL).code == 0
     assert at_a_terminal(here, ["user", "delete", EMAIL], "y\n").code == 0
     assert run("user", "delete", account.id, "--yes").code == 1
+
+
+@pytest.mark.usefixtures("here")
+def test_a_recovery_is_sent(run: Run) -> None:
+    """To the account's email, by upkeep; to nobody who is not there or is switched off."""
+    run("user", "create", BOSS, "--no-password")
+    assert run("user", "recover", BOSS.upper(), "--json").json["email"] == BOSS
+    run("upkeep", "--once")
+    mail = run("mail", "show", "--latest", "--to", BOSS, "--json").json
+    assert "new password" in mail["subject"]
+    assert "/links/" in mail["text"]
+    run("user", "deactivate", BOSS)
+    assert run("user", "recover", BOSS).code == 1
+    assert run("user", "recover", "nobody@gmail.com").code == 1

@@ -15,6 +15,7 @@ from semel.cli.exits import Exit
 from semel.cli.opened import ask
 from semel.cli.output import AsJson, print_lines
 from semel.cli.records import print_account
+from semel.errors import NotFound
 from semel.face import Semel
 from semel.intents import Intent
 from semel.model import Account, Secret
@@ -38,6 +39,7 @@ def add_commands(user: typer.Typer) -> None:
     user.command("delete")(_delete)
     user.command("deactivate")(_deactivate)
     user.command("activate")(_activate)
+    user.command("recover")(_recover)
 
 
 def _create(  # noqa: PLR0913 - the fields of a person
@@ -159,6 +161,19 @@ def _deactivate(who: _Who, *, as_json: AsJson = False) -> None:
 def _activate(who: _Who, *, as_json: AsJson = False) -> None:
     """Switch an account on again."""
     print_account(_changed(who, AccountUpdate(is_active=True)), as_json=as_json)
+
+
+def _recover(who: _Who, *, as_json: AsJson = False) -> None:
+    """Send the account's email a link that leads to a new password; who has none yet sets the first by it."""
+
+    async def sent(semel: Semel) -> Account:
+        account = await _found(semel, who)
+        if account.email is None or not account.lets_in(semel.parts.engine.clock.now()):
+            raise NotFound("The account has no email, or lets nobody in")
+        await semel.recover(account.email)
+        return account
+
+    print_account(ask(sent), as_json=as_json)
 
 
 def _delete(

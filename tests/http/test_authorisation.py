@@ -128,6 +128,7 @@ async def test_no_key_makes_an_administrator_of_anybody(house: House) -> None:
         ("PATCH", f"/api/users/{admin.id}", {"full_name": "Another"}),
         ("DELETE", f"/api/users/{admin.id}", None),
         ("POST", "/api/invitations", {"email": "b@example.com", "role": "Administrator"}),
+        ("POST", "/api/invitations", {"email": "Admin@example.com"}),  # never proved: who accepts would end it
         ("POST", f"/api/invitations/{invited['id']}/resend", None),
         ("POST", f"/api/invitations/{invited['id']}/revoke", None),
         ("POST", f"/api/keys/{stronger.key.id}/revoke", None),

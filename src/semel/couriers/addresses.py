@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
 __all__ = ["is_public"]
@@ -15,6 +15,11 @@ _COMPATIBLE: Final = IPv6Network("::/96")
 _SITE_LOCAL: Final = IPv6Network("fec0::/10")
 """Private by an older rule (RFC 3879)."""
 
+_CLOUDS: Final = (IPv4Network("192.0.0.0/24"), IPv4Network("168.63.129.16/32"))
+"""Where clouds answer their own machines alone, though Python's tables may have it public: among the addresses for
+protocols (RFC 6890), where Oracle's metadata is; Azure's platform
+(https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16)."""
+
 
 def is_public(address: str) -> bool:
     """Tell whether an address is one of the public network, and leads nowhere else by way of a tunnel."""
@@ -24,7 +29,8 @@ def is_public(address: str) -> bool:
 def _is_public(one: IPv4Address | IPv6Address) -> bool:
     # The Python of a system may not know of each; `is_global` of 3.11 has multicast, and older tables.
     special = one.is_private or one.is_loopback or one.is_link_local or one.is_multicast or one.is_reserved
-    return one.is_global and not special and not one.is_unspecified
+    clouds = any(one in network for network in _CLOUDS)  # of another version: in none
+    return one.is_global and not special and not clouds and not one.is_unspecified
 
 
 def _all_of(one: IPv4Address | IPv6Address) -> Iterator[IPv4Address | IPv6Address]:

@@ -5,6 +5,7 @@ A token stands in the path. Log lines have the pattern of a path, never the path
 
 from __future__ import annotations
 
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Final
 
@@ -13,7 +14,7 @@ from starlette.types import Scope
 
 from semel import errors
 from semel.api_keys import Scope as Needed
-from semel.errors import FieldError, InvalidInput
+from semel.errors import FieldError, InvalidInput, NotFound
 from semel.http.asking import PAGE, asked_page, id_in_path
 from semel.http.body import JsonBody
 from semel.http.idempotency import idempotency_key
@@ -46,6 +47,7 @@ async def _create(call: Call) -> Response:
     key = idempotency_key(call.headers)
     body = await call.read(_INVITE)
     check_roles(call, (body.role,))
+    await _spare_administrators(call, body.email)
     invite = Invite(
         email=body.email,
         role=body.role,
@@ -55,6 +57,16 @@ async def _create(call: Call) -> Response:
         idempotency_key=key,
     )
     return _made(await call.semel.invite(invite), HTTPStatus.CREATED)
+
+
+async def _spare_administrators(call: Call, email: str) -> None:
+    """Raise ``Forbidden`` where an API key may touch no administrator, and whoever accepts would end one.
+
+    The token proves the email, and is shown to who invites: an account that never proved it would end.
+    """
+    with suppress(NotFound, InvalidInput):  # what is no email is told with all else that is wrong
+        owner = await call.semel.account_by_email(email)
+        check_roles(call, (owner.role, *owner.roles))
 
 
 def _made(made: MadeInvitation, status: HTTPStatus = HTTPStatus.OK) -> Response:

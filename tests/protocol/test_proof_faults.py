@@ -4,6 +4,7 @@ Each flow is run with a fault at the first call, then at the second, … until t
 was late lands, at once or after the retry; the person tries again, upkeep ends what is to be ended, and all is at rest.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from itertools import count
@@ -54,6 +55,8 @@ class Scene:
     act: Callable[[Desk], Awaitable[object]]
     email: str = EMAIL
     password: Secret = PASSWORD
+    repeats: bool = False
+    """Whether it may be done again; a link is opened once."""
     told: list[str] = field(default_factory=list)
     waits: list[float] = field(default_factory=list)
     """What was told with 409: for how long."""
@@ -126,7 +129,7 @@ async def new_password(variant: Variant | None) -> Scene:
         present = PASSWORD if await each.knows(PASSWORD) else OTHER_PASSWORD
         await each.passwords.change(EMAIL, present, OTHER_PASSWORD)
 
-    return Scene(await proved(variant), act, password=OTHER_PASSWORD)
+    return Scene(await proved(variant), act, password=OTHER_PASSWORD, repeats=True)
 
 
 async def new_email(variant: Variant | None) -> Scene:
@@ -219,6 +222,24 @@ async def ended(scene: Scene) -> None:
     assert account.email == scene.email, scene.told
     assert account.email_verified_at is not None, scene.told
     assert await scene.knows() == [scene.password], scene.told
+    if not scene.repeats:
+        await scene.tried()
+        assert scene.told[-1] == "used", scene.told
+
+
+@EITHER
+@pytest.mark.parametrize("flow", FLOWS, ids=lambda flow: flow.__name__)
+async def test_a_commit_that_lands_while_its_request_tries_again_is_known(
+    flow: Callable[[Variant | None], Awaitable[Scene]], variant: Variant | None
+) -> None:
+    """Its own commit must not be taken for somebody else's, who was faster."""
+    scene = await flow(variant)
+    world = scene.desk.world
+    world.network.next("commit", Fault.LATE)
+    told, _ = await asyncio.gather(scene.tried(), world.after(0.0001, world.store.land()))
+    if not told:  # a password's mark, at a remote provider: its update was never sent
+        assert (scene.repeats, scene.told) == (True, ["ChangeInProgress"])
+    assert world.network.spent
 
 
 @REMOTE

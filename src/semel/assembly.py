@@ -124,6 +124,7 @@ async def assembled(settings: Settings, given: Given) -> AsyncIterator[Parts]:
         if templates is not None:
             couriers.append(MailCourier(mailer, _writers(settings, engine, (invitations, links), templates)))
         upkeep, deliveries = _upkeep(engine, couriers)
+        engine.told = deliveries.wake
         api_keys = ApiKeyBook(engine)
         yield Parts(
             engine=engine,

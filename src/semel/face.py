@@ -316,7 +316,9 @@ class Semel(Administration, SelfService):
         """Return what runs beside requests. Keys are looked at in every process: it must know what others made."""
         interval = self.settings.upkeep_interval_seconds
         rotating = keep_rotating(parts.engine, parts.keys, _PASSES_A_ROTATION * interval)
-        passing = [parts.upkeep.run(interval), parts.deliveries.run(interval)] if self.settings.upkeep else []
+        passing = (
+            [parts.upkeep.run(interval), parts.deliveries.run(interval, wakes=True)] if self.settings.upkeep else []
+        )
         return [*passing, rotating]
 
     @property

@@ -162,3 +162,16 @@ async def test_passes_go_on_at_intervals_spread_by_jitter() -> None:
     assert max(slept) - min(slept) > 1
     told = [name for name, _ in server.events.seen]
     assert told == ["upkeep.passed", "upkeep.failed", *["upkeep.passed"] * (len(slept) - 3)]
+
+
+async def test_whoever_waits_is_delivered_at_once() -> None:
+    """A commit with an event that waits wakes the pass, long before its interval is over."""
+    world = World()
+    server = world.server()
+    running = asyncio.ensure_future(server.upkeep.run(10_000, wakes=True))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    server.upkeep.wake()
+    await world.clock.sleep(1)
+    running.cancel()
+    assert [name for name, _ in server.events.seen] == ["upkeep.passed"]

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from enum import Enum
 
 import msgspec
 
 from semel.errors import CommitUnknown, ConfigurationInvalid, StoreUnavailable, WriteRefused
-from semel.model import Account, Registration
+from semel.model import Account, OutboxEvent, Registration
 from semel.ports import Clock, Delete, EmbeddedProvider, Events, Ids, RemoteProvider, Store, Write
 from semel.protocol.options import Options
 from semel.protocol.waiting import Waiting
+from semel.states import EventState
 
 __all__ = ["Engine", "Outcome", "Put", "Registered"]
 
@@ -75,6 +76,8 @@ class Engine:
         self.events = events
         self.options = options
         self.waiting = Waiting(store, clock, options)
+        self.told: Callable[[], None] = _nobody
+        """Called after a commit with an event that waits to be delivered; whoever delivers may look at once."""
         self._fingerprint_key = fingerprint_key
 
     def later(self, seconds: float) -> datetime:
@@ -108,7 +111,13 @@ class Engine:
         except CommitUnknown:
             landed = await self._landed(writes, token)
             return Put(Outcome.DONE if landed else Outcome.UNKNOWN, token)
+        self._tell(writes)
         return Put(Outcome.DONE, token)
+
+    def _tell(self, writes: Sequence[Write]) -> None:
+        events = (write.record for write in writes if isinstance(write.record, OutboxEvent))
+        if any(event.state is EventState.WAITING for event in events):
+            self.told()
 
     async def _landed(self, writes: Sequence[Write], token: int) -> bool:
         written = next((write.record for write in writes if not isinstance(write, Delete)), None)
@@ -119,3 +128,7 @@ class Engine:
         except StoreUnavailable:
             return False
         return found is not None and found.version == token
+
+
+def _nobody() -> None:
+    """Nobody delivers here."""

@@ -24,6 +24,8 @@ from semel.upkeep.wishes import fulfil
 __all__ = ["BUILT_IN", "Duty", "Upkeep", "code_of"]
 
 _BATCH: Final = 100
+_GATHERING: Final = 0.2
+"""Seconds from a waking to the pass: a crowd of commits wakes for one pass."""
 
 
 class Duty(msgspec.Struct, frozen=True):
@@ -60,6 +62,12 @@ class Upkeep:
         self._duties = duties
         self._width = width
         self._tidies = tidies
+        self._woken: asyncio.Event | None = None
+
+    def wake(self) -> None:
+        """Let the next pass of ``run`` be made at once, if it ``wakes``: there is something to do."""
+        if self._woken is not None:
+            self._woken.set()
 
     async def once(self) -> dict[str, int]:
         """Make one pass over all that is due now; return how much each duty did. Raises ``StoreUnavailable``.
@@ -119,16 +127,36 @@ class Upkeep:
                 self._engine.events.emit("upkeep.failed", noted)
                 return
 
-    async def run(self, interval: float) -> None:
-        """Make a pass about every ``interval`` seconds, spread by jitter, until cancelled, whatever a pass meets."""
+    async def run(self, interval: float, *, wakes: bool = False) -> None:
+        """Make a pass about every ``interval`` seconds, until cancelled, whatever a pass meets.
+
+        With ``wakes`` also soon after ``wake``.
+        """
+        self._woken = asyncio.Event() if wakes else None
         while True:
-            await self._engine.clock.sleep(interval * (0.5 + self._engine.ids.jitter()))
+            await self._rest(interval * (0.5 + self._engine.ids.jitter()))
             try:
                 done = await self.once()
             except Exception as error:  # noqa: BLE001 - one pass must not end all others
                 self._engine.events.emit("upkeep.failed", {"duty": "pass", "code": code_of(error)})
             else:
                 self._engine.events.emit("upkeep.passed", done)
+
+    async def _rest(self, seconds: float) -> None:
+        """Sleep for so long, or until woken; then a moment more, for those who come together."""
+        if self._woken is None:
+            await self._engine.clock.sleep(seconds)
+            return
+        sleeping = asyncio.ensure_future(self._engine.clock.sleep(seconds))
+        waking = asyncio.ensure_future(self._woken.wait())
+        try:
+            await asyncio.wait((sleeping, waking), return_when=asyncio.FIRST_COMPLETED)
+            if waking.done():
+                await self._engine.clock.sleep(_GATHERING)
+        finally:
+            sleeping.cancel()
+            waking.cancel()
+        self._woken.clear()
 
 
 def code_of(error: Exception) -> str:

@@ -12,6 +12,7 @@ from semel.protocol.options import Options
 from semel.remote_sessions import RemoteSessions
 from semel.states import LinkPurpose
 from semel.testing import Fault, Variant
+from semel.upkeep.unproved import expire_unproved
 from tests.protocol.worlds import EMAIL, OTHER_PASSWORD, PASSWORD, World, no_account
 from tests.test_proving import OTHER_EMAIL, PROVING, Desk, desk
 
@@ -302,3 +303,19 @@ async def test_a_link_that_is_opened_between_two_looks_is_told_as_used(variant: 
     one.world.network.before("get", lambda: setattr(store, "table", after), nth=2)
     with pytest.raises(errors.LinkUsed):
         await one.book.open(token)
+
+
+@pytest.mark.parametrize(
+    "change", [Change(is_active=True), Change(password=OTHER_PASSWORD)], ids=["active", "password"]
+)
+async def test_an_account_that_has_ended_is_changed_by_nobody(change: Change) -> None:
+    """Its row is left because the application's own refer to it; nobody is to be let in by it again."""
+    one = desk(None)
+    account = (await one.server.register()).account
+    one.world.clock.advance(PROVING.unproved_kept + 1)
+    one.world.network.next("commit", Fault.REFUSE)
+    assert await expire_unproved(one.engine, account)
+    assert one.world.one(Account).released
+    with pytest.raises(errors.NotFound):
+        await update_identity(one.engine, account.id, change)
+    assert not one.world.one(Account).is_active

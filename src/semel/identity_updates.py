@@ -120,7 +120,7 @@ class _Update:
     async def tried(self, patience: Patience) -> Person | None:
         """Return the account and identity as changed; ``None`` where somebody else came between."""
         found = await person(self._engine, self._account_id)
-        if found is None:
+        if found is None or found.account.released:  # one that has ended, whose row is left, is switched on by nobody
             raise NotFound
         if found.account.version in self._tokens:
             return found

@@ -182,6 +182,8 @@ class AccountAnswer(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
     updated_at: datetime
     last_sign_in_at: datetime | None
+    email_verified_at: datetime | None
+    """Since when the email is proved; null while nobody has proved it."""
 
 
 class SignUpAnswer(msgspec.Struct, frozen=True, kw_only=True):
@@ -370,6 +372,7 @@ def account_answer(account: Account) -> AccountAnswer:
         created_at=account.created_at,
         updated_at=account.updated_at,
         last_sign_in_at=account.last_sign_in_at,
+        email_verified_at=account.email_verified_at,
     )
 
 

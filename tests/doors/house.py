@@ -212,6 +212,9 @@ async def _server(house: House, admin: dict[str, str]) -> AsyncIterator[Server]:
         _env_file=None,
         database_url=house.url,
         upkeep=False,
+        # Nobody here waits for the end of either: the clock is put forward. Where the machine is busy, neither may end.
+        lease_seconds=120,
+        wait_seconds=120,
         rate_limits="off",
         shutdown_seconds=1,
         events_kept_days=3650,

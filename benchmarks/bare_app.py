@@ -97,6 +97,7 @@ async def _endpoint(request: Request) -> Response:
         created_at=now,
         updated_at=now,
         last_sign_in_at=None,
+        email_verified_at=None,
     )
     answer = msgspec.json.encode(SignUpAnswer(user_id=account_id, account=account))
     return Response(answer, HTTPStatus.CREATED, media_type="application/json")

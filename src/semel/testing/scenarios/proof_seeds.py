@@ -74,6 +74,8 @@ def _made(  # noqa: PLR0913 - what differs
     state = before or State()
     if not setting.embedded:
         state = at_provider(variant, account_id, password, email, state, confirmed=proved)
+        known = state.identities[-1].provider_id
+        records = tuple(one.but(provider_id=known) if isinstance(one, Identity) else one for one in records)
     return records, state
 
 

@@ -148,7 +148,18 @@ _APART: Final = (
     ("recovering", ("recovers enters-0", "recovers takes-over-0")),
 )
 """Over a store that reads several records each at a moment of its own."""
+_NAMED: Final = (
+    ("recovering", ("recovers", "recovers delete")),
+    ("changing", ("changes upkeep", "to-and-fro")),
+    ("changing-squatted", ("changes",)),
+    ("changing-foreign", ("changes deactivates",)),
+    ("overdue", ("proves expiry",)),
+)
+"""At a provider that has ids of its own."""
 _REGISTERS: Final = frozenset({"key", "key-of-bob", "accepts", "accepts-as-bob"})
+
+
+_WHERE: Final = {Variant.OWN: "proof", Variant.NAMED: "proof-named"}
 
 
 def proof_scenarios(setting: Setting) -> Iterator[Scenario]:
@@ -161,13 +172,17 @@ def proof_scenarios(setting: Setting) -> Iterator[Scenario]:
             yield from (_scenario(each, world, names) for names in all_names)
     for world, all_names in _APART:
         yield from (_scenario(embedded, world, names, apart=True) for names in all_names)
+    for world, all_names in _NAMED:
+        yield from (_scenario(remote, world, names, Variant.NAMED) for names in all_names)
 
 
-def _scenario(setting: Setting, world: str, names: str, *, apart: bool = False) -> Scenario:
-    people, variant = names.split(), Variant.OWN
+def _scenario(
+    setting: Setting, world: str, names: str, variant: Variant = Variant.OWN, *, apart: bool = False
+) -> Scenario:
+    people = names.split()
     records, state, foreign = PROOF_WORLDS["overdue" if world == "referred" else world](setting, variant)
     store = StoreService(records, ReferringStore if world == "referred" else MemoryStore, apart=apart)
-    where = "proof-apart" if apart else "proof-embedded" if setting.embedded else "proof"
+    where = "proof-apart" if apart else "proof-embedded" if setting.embedded else _WHERE[variant]
     registers = bool(_REGISTERS & {*people})
     return Scenario(
         name=f"{where}/{world}/{'+'.join(people)}",
@@ -176,7 +191,7 @@ def _scenario(setting: Setting, world: str, names: str, *, apart: bool = False) 
         services={"store": store}
         if setting.embedded
         else {"store": store, "provider": ProviderService(state, variant)},
-        judge=_judge(setting, world, {*people}, foreign),
+        judge=_judge(None if setting.embedded else variant, world, {*people}, foreign),
         rest=Rest(
             upkeep=all_upkeep(setting),
             near=(_AFTER_REST, _AFTER_REST),
@@ -192,9 +207,9 @@ def _scenario(setting: Setting, world: str, names: str, *, apart: bool = False) 
 _NEVER_PROVED: Final = frozenset({"unproved", "overdue", "referred", "recovering", "unproved-invited"})
 
 
-def _judge(setting: Setting, world: str, people: set[str], foreign: frozenset[str]) -> ProofJudge:
+def _judge(variant: Variant | None, world: str, people: set[str], foreign: frozenset[str]) -> ProofJudge:
     judge: dict[str, Any] = {
-        "variant": None if setting.embedded else Variant.OWN,
+        "variant": variant,
         "foreign": foreign,
         "secrets": tuple(one.reveal() for one in (P0, P1, P2, P3)),
         "mortal": "delete" in people,

@@ -116,6 +116,7 @@ def answering(status: str, *headers: str) -> Receiver:
         (answering("500 Internal Server Error"), Unknown("HTTP 500")),
         (answering("429 Too Many Requests", "Retry-After: 120"), Unknown("HTTP 429", retry_after=120)),
         (answering("503 Service Unavailable", "Retry-After: soon"), Unknown("HTTP 503")),
+        (answering("503 Busy", "Retry-After: Mon, 01 Jan 99999999999 00:00:00 GMT"), Unknown("HTTP 503")),
         (Receiver(lambda _: None), Unknown("the connection failed: RemoteProtocolError")),
         (Receiver(lambda _: b"what?\r\n\r\n"), Unknown("the connection failed: RemoteProtocolError")),
     ],

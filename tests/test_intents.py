@@ -75,6 +75,7 @@ def test_a_sign_up_asks_for_no_role_beyond_its_list(role: str) -> None:
     """Neither role nor roles give a sign-up more than the policy offers; an administrator's door may."""
     assert faults(role=role) == [("role", "not_allowed")]
     assert faults(roles=("Administrator",)) == [("role", "not_allowed")]
+    assert faults(door=Door.ADMIN, roles=tuple(map(str, range(65)))) == [("roles", "too_many")]
     profile = asked(door=Door.ADMIN, role="Administrator").profile
     assert (profile.role, profile.roles) == ("Administrator", ("Administrator",))
 

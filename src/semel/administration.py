@@ -18,7 +18,7 @@ from semel.config import Settings
 from semel.config_names import scheme
 from semel.errors import FieldError, InvalidInput
 from semel.identity_updates import Change, update_identity
-from semel.intents import Intent
+from semel.intents import MOST_ROLES, Intent
 from semel.invitations import Invite, MadeInvitation, acceptance
 from semel.model import Account, ApiKey, Invitation, Secret
 from semel.protocol.engine import Registered
@@ -197,6 +197,8 @@ def _change(settings: Settings, update: AccountUpdate) -> Change:
             partial(canonical.text, "full_name", update.full_name, max_length=_FULL_NAME_LONGEST)
         )
     roles = () if isinstance(update.roles, UnsetType) else update.roles
+    if len(roles) > MOST_ROLES:
+        faults.append(FieldError("roles", "too_many", f"Give at most {MOST_ROLES} roles"))
     for field, role in (("role", update.role), *(("roles", one) for one in roles)):
         if isinstance(role, str):
             tried(partial(canonical.text, field, role, max_length=_ROLE_LONGEST))

@@ -17,7 +17,16 @@ from semel.protocol.commits import Ask
 from semel.protocol.engine import Engine
 from semel.states import DOORS_THAT_CONVERGE, Door
 
-__all__ = ["ANYBODY", "Intent", "Policy", "federated_intent", "federated_key", "prepare", "registration_id"]
+__all__ = [
+    "ANYBODY",
+    "MOST_ROLES",
+    "Intent",
+    "Policy",
+    "federated_intent",
+    "federated_key",
+    "prepare",
+    "registration_id",
+]
 
 T = TypeVar("T")
 
@@ -28,6 +37,9 @@ KEY_LENGTH = range(16, 256)
 
 ANYBODY = "anonymous"
 """The scope of the keys of callers whom nothing tells apart."""
+
+MOST_ROLES = 64
+"""How many roles an account has at most."""
 
 _FEDERATED = "federated"
 """The scope of keys made by ``federated_key``: no anonymous caller, who can make the same key, ever meets it."""
@@ -212,6 +224,8 @@ def _identifiers(intent: Intent, policy: Policy, faults: _Faults) -> tuple[list[
 
 def _profile(intent: Intent, policy: Policy, shown: dict[str, str], faults: _Faults) -> Profile | None:
     role = intent.role if intent.role is not None else policy.default_role
+    if len(intent.roles) > MOST_ROLES:
+        faults.add("roles", "too_many", f"Give at most {MOST_ROLES} roles")
     if intent.door in _TRUSTED:
         for one in (role, *intent.roles):
             faults.tried(partial(canonical.text, "role", one, max_length=64))

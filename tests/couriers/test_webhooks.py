@@ -19,7 +19,7 @@ from semel.model import OutboxEvent, Secret
 from semel.ports import Refused, Sent, Unknown
 from semel.states import EventState
 from semel.system import SystemClock
-from semel.testing import START
+from semel.testing import START, VirtualClock
 from tests.couriers.receiver import Receiver, receiving
 
 OLD, NEW = "whsec_" + "b2xk" * 10, "whsec_" + "bmV3" * 10
@@ -141,6 +141,20 @@ async def test_one_that_hangs_is_given_up() -> None:
     async with receiving(receiver):
         assert await deliver(options(receiver.port, timeout=0.5)) == Unknown("no answer in time")
     assert receiver.taken
+
+
+async def test_one_that_hangs_is_left_alone_for_a_while() -> None:
+    """So that what is meant for others does not wait for it over and over; then it is asked again."""
+    receiver, clock = Receiver(hangs=True), VirtualClock(flowing=False)
+    async with receiving(receiver):
+        webhooks = Webhooks(options(receiver.port, timeout=0.5), clock)
+        assert await webhooks.deliver(EVENT, "billing", "att_1") == Unknown("no answer in time")
+        assert await webhooks.deliver(EVENT, "billing", "att_2") == Unknown("it did not answer in time a moment ago")
+        assert len(receiver.taken) == 1
+        clock.advance(0.6)
+        receiver.hangs = False
+        assert await webhooks.deliver(EVENT, "billing", "att_3") == Sent()
+        await webhooks.close()
 
 
 async def test_an_endless_body_is_not_read() -> None:

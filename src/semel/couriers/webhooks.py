@@ -7,6 +7,7 @@ Redirects are not followed, and nothing of an answer is read but its status and 
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
@@ -56,13 +57,20 @@ class Webhooks:
         return () if event.is_mail else tuple(self._ways)
 
     async def deliver(self, event: OutboxEvent, endpoint: str, attempt: str) -> Sent | Refused | Unknown:
-        """See ``Courier.deliver``."""
+        """See ``Courier.deliver``.
+
+        An endpoint that did not answer in time is left alone for as long again: what is meant for others must not wait
+        for it over and over.
+        """
         way = self._ways[endpoint]
+        if way.rests_until > self._clock.monotonic():
+            return Unknown("it did not answer in time a moment ago")
         try:
             async with asyncio.timeout(self.timeout), way.turns:
                 headers = {"webhook-attempt": attempt, **way.signed(event, self._clock.now())}
                 status, pause = await way.sent(body_of(event), headers)
         except TimeoutError:
+            way.rests_until = self._clock.monotonic() + self.timeout
             return Unknown("no answer in time")
         except _NotAllowedError:
             return Unknown("its address is not public")
@@ -110,6 +118,8 @@ class _Way:
         self._signing = [Webhook(secret.reveal()) for secret in endpoint.secrets]
         self._allow_private = options.allow_private
         self.turns = asyncio.Semaphore(_AT_ONCE)
+        self.rests_until = -math.inf
+        """Until when nothing is sent, on the clock that never goes back."""
         self._client = httpx.AsyncClient(
             verify=trust,
             # A proxy would look the name up by itself.

@@ -11,6 +11,9 @@ from tests.tables import Line
 
 SCENARIOS = {scenario.name: scenario for scenario in built_in()}
 LARGE = [
+    "own/fresh/key+rival+removal",
+    "own/fresh/key+same+rescue",
+    "own/refusing/key+same",
     "own/invited/accepts+key",
     "own/invited/accepts-u+no-key-u",
     "proof/changing-invited/changes+accepts-as-bob",
@@ -20,7 +23,7 @@ LARGE = [
     "proof/held-invited/accepts+upkeep",
     "proof/unproved-invited/proves-new+accepts",
 ]
-"""From forty thousand states to two million: the normal run leaves them out."""
+"""From forty thousand states to two million: the normal run leaves them out, as most of three parties."""
 TWICE = [
     "own/fresh/key+upkeep",
     "own/fresh/key+sign-in",

@@ -145,7 +145,10 @@ class Takes(msgspec.Struct, frozen=True):
         """The versions read, of all that is written over: what tells two of these apart."""
         ousted = self.ousted
         read = (self.invitation, *((ousted.account, ousted.identity, ousted.registration) if ousted else ()))
-        return (*(str(one.version) for one in read if one is not None), *(("stays",) if self.stays else ()))
+        # An explorer's tokens are the same in two schedules, where the times of what they wrote are not.
+        born = (ousted.account.created_at.isoformat(),) if ousted else ()
+        versions = (str(one.version) for one in read if one is not None)
+        return (*versions, *born, *(("stays",) if self.stays else ()))
 
 
 NOTHING: Final = Takes()

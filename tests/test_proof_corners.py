@@ -319,3 +319,34 @@ async def test_an_account_that_has_ended_is_changed_by_nobody(change: Change) ->
     with pytest.raises(errors.NotFound):
         await update_identity(one.engine, account.id, change)
     assert not one.world.one(Account).is_active
+
+
+@REMOTE
+async def test_an_identity_that_was_there_before_is_not_removed_for_want_of_a_proof(variant: Variant) -> None:
+    """Somebody whom the provider knew signs in, and proves nothing for weeks: what is not ours stays."""
+    one = desk(variant)
+    provider_id = one.world.provider.plant(EMAIL, PASSWORD)
+    with pytest.raises(errors.EmailNotVerified):
+        await one.server.sign_in()
+    for _ in range(3):
+        one.world.clock.advance(PROVING.unproved_kept + 1)
+        assert not await expire_unproved(one.engine, one.world.one(Account))
+        await one.server.upkeep.once()
+    assert [found.provider_id for found in one.world.provider.everybody()] == [provider_id]
+    with pytest.raises(errors.EmailNotVerified):
+        await one.server.sign_in()
+    await one.book.resend(EMAIL)
+    await one.proofs.open(one.token(LinkPurpose.VERIFY), OTHER_PASSWORD)
+    assert (await one.server.sign_in(password=OTHER_PASSWORD))[0].id == provider_id
+
+
+@EITHER
+async def test_who_was_let_in_while_no_proof_was_required_stays_let_in(variant: Variant | None) -> None:
+    """Who switches proofs off for a while, and on again, takes no account away from who used it meanwhile."""
+    one = desk(variant)
+    account = (await one.server.register()).account
+    one.world.edit(one.world.one(Account).but(last_sign_in_at=one.world.clock.now()))
+    assert await one.knows(PASSWORD)
+    one.world.clock.advance(PROVING.unproved_kept + 1)
+    assert not await expire_unproved(one.engine, one.world.one(Account))
+    assert (one.world.one(Account).id, one.world.one(Account).due_at) == (account.id, None)

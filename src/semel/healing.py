@@ -126,7 +126,7 @@ class SignInDoor:
             raise InvalidCredentials
         address = canonical.email(identity.email, allow_special_use=self._allow_special_use)
         ask = Ask(
-            registration=f"heal/{identity.identity_id}",
+            registration=commits.healing(identity.identity_id),
             keyed=True,
             door=Door.SIGN_IN,
             fingerprint="",

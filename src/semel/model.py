@@ -183,8 +183,11 @@ class Account(Record, frozen=True, kw_only=True):
 
     @property
     def awaits_proof(self) -> bool:
-        """Whether it was made on the condition that its email be proved, by ``due_at``, and that is still to come."""
-        return self.email_verified_at is None and self.due_at is not None
+        """Whether it was made on the condition that its email be proved, by ``due_at``, and that is still to come.
+
+        Whoever was let in since, while no proof was required, stays let in.
+        """
+        return self.email_verified_at is None and self.due_at is not None and self.last_sign_in_at is None
 
     @property
     def released(self) -> bool:

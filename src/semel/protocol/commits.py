@@ -47,6 +47,7 @@ __all__ = [
     "failed",
     "failing",
     "fulfilled",
+    "healing",
     "held_by",
     "is_planted",
     "leased",
@@ -200,6 +201,11 @@ def _claim(ask: Ask, account_id: str, owner: str | None, ousted: Owned | None) -
         )
         for name in ask.names
     )
+
+
+def healing(identity_id: str) -> str:
+    """Return the id of the registration by which an identity of somebody else's making is given its account."""
+    return f"heal/{identity_id}"
 
 
 def held_by(  # noqa: PLR0913, PLR0917 - plain values; a record of them would be used here alone

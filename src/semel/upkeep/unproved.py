@@ -6,6 +6,7 @@ from typing import cast
 
 from semel.errors import NotFound, StoreRejected
 from semel.model import Account, Record
+from semel.ports import Replace
 from semel.protocol import commits
 from semel.protocol.commits import Owned
 from semel.protocol.engine import Engine
@@ -17,9 +18,15 @@ __all__ = ["expire_unproved"]
 async def expire_unproved(engine: Engine, record: Record) -> bool:
     """End an account that awaited its proof for too long.
 
-    Where the application's own rows refer to it, its row stays, switched off and without a name to it.
+    Where the application's own rows refer to it, its row stays, switched off and without a name to it. One that was
+    let in while no proof was required is spared. So is one that was made at a sign-in, which awaits its proof on: its
+    identity was at the provider before, and is not ours to remove; nor does it keep anybody from the email whom the
+    identity would not.
     """
     account = cast("Account", record)
+    if account.last_sign_in_at is not None or account.registration == commits.healing(account.id):
+        await _spare(engine, account)
+        return False
     if not engine.awaits_proof(account):
         return False
     try:
@@ -32,6 +39,12 @@ async def expire_unproved(engine: Engine, record: Record) -> bool:
     if ended:
         engine.events.emit("account.expired", {"account": account.id})
     return ended
+
+
+async def _spare(engine: Engine, account: Account) -> None:
+    proving = engine.options.proving
+    again = engine.later(proving.unproved_kept) if proving is not None and account.awaits_proof else None
+    await engine.put([Replace(account.but(due_at=again))])
 
 
 async def _ended(engine: Engine, owned: Owned) -> bool:

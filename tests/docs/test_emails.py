@@ -32,6 +32,7 @@ class Reader:
 
     def send(self, command: str) -> httpx.Response:
         for name, value in self.known.items():
+            assert f"${name}" not in "".join(re.findall("'[^']*'", command)), "a shell would not put it there"
             command = command.replace(f"${name}", value)
         return send(command, self.server)
 

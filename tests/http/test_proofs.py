@@ -189,6 +189,23 @@ async def test_asking_has_a_limit_that_tells_nobody_either(path: str) -> None:
     assert seen == [["3600", f'"{name}_by_account";r=0;t=3600', f'"{name}_by_account";q=2;w=3600']] * 2
 
 
+async def test_nobody_has_mailboxes_of_others_filled_by_changes_of_an_email() -> None:
+    """What is sent to an email is counted by that email, whichever account is to have it; its sign-ins are not."""
+    limited = settings(email_verification=True, rate_limits="memory", rate_limit_resend_by_account="2/hour")
+    semel = Semel(limited, clock=VirtualClock(flowing=False))
+    async with running(create_app(limited, semel=semel)) as client:
+        told = []
+        for name in ("eve", "mallory"):
+            await semel.register(email=f"{name}@example.com", password=_PASSWORD, proved=True)
+            body = {"email": f"{name}@example.com", "password": _PASSWORD, "new_email": _EMAIL}
+            told += [await client.post("/api/auth/email", json=body) for _ in range(2)]
+        assert [one.status_code for one in told] == [202, 202, 429, 429]
+        assert code(told[-1]) == (429, "rate_limited")
+        assert (await mails(House(semel, VirtualClock(), client)))["mail.change_email"] == 2
+        wrong = await client.post("/api/auth/login", json={"email": _EMAIL, "password": _PASSWORD})
+        assert code(wrong) == (401, "invalid_credentials")
+
+
 async def test_resending_is_for_who_awaits_a_proof(house: House) -> None:
     """Nobody else has a mail of it."""
     await proved(house)

@@ -63,7 +63,7 @@ class Limit(StrEnum):
     INVITATION = "invitation"
     """Accepting one."""
     RESEND = "resend"
-    """Asking for a mail once more."""
+    """Asking for a mail once more, or for one to an email that an account is to have."""
     RECOVERY = "recovery"
 
 
@@ -228,14 +228,15 @@ class Attempt:
         if _exceeded(by_key):
             raise await self._refusal(_REQUESTS, by_key)
 
-    async def on(self, account: str) -> None:
+    async def on(self, account: str, limited: Limit | None = None) -> None:
         """Count the attempt by the account that it is about, as the caller names it. Raises ``RateLimited``.
 
         Whether there is such an account plays no part, and how often others try it is told to nobody before that.
+        ``limited``: under which limit, if not the operation's own.
         """
         if self._limited is None:
             return
-        limit = self._limited.limit + _BY_ACCOUNT
+        limit = (limited or self._limited.limit) + _BY_ACCOUNT
         counted = await self._add(limit, _one_form(account))
         if _exceeded(counted):
             raise await self._refusal(limit, counted)

@@ -133,6 +133,7 @@ async def _change_email(call: Call) -> Response:
         error.errors = tuple(replace(one, field="new_email") for one in error.errors)
         raise
     await call.attempt.on(body.email)
+    await call.attempt.on(body.new_email, Limit.RESEND)  # else one account fills anybody's mailbox
     with unproved_hidden(call):
         await call.semel.change_email(body.email, body.password, body.new_email)
     return reply(AskedAnswer(message="A mail is on its way to the new address"), HTTPStatus.ACCEPTED)

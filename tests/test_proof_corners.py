@@ -6,6 +6,7 @@ from semel import errors
 from semel.api_keys import ApiKeyBook, NewApiKey
 from semel.credentials import check_unmarked
 from semel.identity_updates import Change, update_identity
+from semel.invitations import InvitationBook, Invite
 from semel.model import Account, ApiKey, Identifier, Identity, OutboxEvent, Secret
 from semel.protocol.linking import Proving
 from semel.protocol.options import Options
@@ -53,6 +54,19 @@ async def test_a_first_proof_is_told_to_the_provider(variant: Variant) -> None:
     one.world.outside.next("update", Fault.DROP)
     signed_up = Secret(one.book.sign_up_token(account.registration))
     assert (await one.proofs.open(one.token(LinkPurpose.VERIFY), sign_up_token=signed_up)).email_verified_at
+    await one.server.upkeep.once()
+    assert [found.confirmed for found in one.world.provider.everybody()] == [True]
+
+
+@REMOTE
+async def test_an_email_that_an_invitation_proves_is_told_to_the_provider(variant: Variant) -> None:
+    """Likewise where who is signed in accepts: the token proved it, and there is no link to do so again."""
+    one = lax(variant)
+    account = (await one.server.register()).account
+    invitations = InvitationBook(one.engine, b"the key of the invitations", allow_special_use=False)
+    made = await invitations.create(Invite(email=EMAIL, role="Member", invited_by="an administrator"))
+    one.world.outside.next("update", Fault.DROP)
+    assert (await invitations.accept(made.token, account)).email_verified_at
     await one.server.upkeep.once()
     assert [found.confirmed for found in one.world.provider.everybody()] == [True]
 

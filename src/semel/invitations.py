@@ -27,13 +27,14 @@ from semel.errors import (
 )
 from semel.intents import Intent
 from semel.mail_tokens import NOBODYS, hash_of, id_in, token_of
-from semel.model import Account, Identifier, Invitation, Invited, Record, Secret
+from semel.model import Account, Identifier, Identity, Invitation, Invited, Record, Secret
 from semel.patience import Patience
 from semel.ports import Delete, Insert, Ref, Replace, Write
-from semel.protocol import inviting, telling
+from semel.protocol import commits, inviting, telling
 from semel.protocol.ending import past
 from semel.protocol.engine import Engine
 from semel.states import Door, InvitationState
+from semel.upkeep.wishes import send
 
 __all__ = ["InvitationBook", "Invite", "MadeInvitation", "acceptance", "expire_invitation", "scope_of"]
 
@@ -231,20 +232,31 @@ class InvitationBook:
         granted = granted.but(due_at=None)  # its proof is no longer awaited
         accepted = inviting.accepted(invitation, owner.id, now, options)
         told = telling.happened("invitation.accepted", owner.id, now, options, invitation.id)
-        proved = await self._proving(invitation, owner)
+        proved = await self._proving(invitation, owner, now)
         updated = telling.updated(owner.id, self._engine.ids.uuid(), now, options)
         put = await patience.put([Replace(accepted), Replace(granted), told, updated, *proved])
         if not put.done:
             return None
         self._note("invitation.accepted", accepted)
+        for identity in (one.record for one in proved if isinstance(one.record, Identity)):
+            await send(self._engine, identity)  # whatever it answers, the durable wish asks again
         return granted.but(version=put.token)
 
-    async def _proving(self, invitation: Invitation, owner: Account) -> list[Write]:
-        """Return the write that says that the token proved the email, where nobody has said so yet."""
+    async def _proving(self, invitation: Invitation, owner: Account, now: datetime) -> list[Write]:
+        """Return the writes that say that the token proved the email, where nobody has said so yet.
+
+        A remote provider comes to say that the email is confirmed: it may keep the person out until then.
+        """
         if owner.email_verified_at is not None:
             return []
-        identifier = await self._engine.store.get(Identifier, ("email", invitation.email_canonical or ""))
-        return [Replace(identifier.but(proved=True))] if identifier is not None and not identifier.proved else []
+        refs = [Ref(Identifier, ("email", invitation.email_canonical or "")), Ref(Identity, owner.key)]
+        identifier, identity = await self._engine.store.get_many(refs)
+        writes: list[Write] = []
+        if isinstance(identifier, Identifier) and not identifier.proved:
+            writes.append(Replace(identifier.but(proved=True)))
+        if isinstance(identity, Identity) and self._engine.remote is not None:
+            writes.append(Replace(commits.wished(identity, now, self._engine.options, confirmed=True)))
+        return writes
 
     async def revoke(self, invitation_id: str) -> Invitation:
         """Take it back; one that is taken back already is as asked.

@@ -82,6 +82,16 @@ async def test_a_sign_up_awaits_the_proof_of_its_email(variant: Variant | None) 
 
 
 @EITHER
+async def test_a_password_that_is_given_is_set(variant: Variant | None) -> None:
+    """Also by the session that signed up."""
+    one = desk(variant)
+    account = (await one.server.register()).account
+    signed_up = Secret(one.book.sign_up_token(account.registration))
+    await one.proofs.open(one.token(LinkPurpose.VERIFY), OTHER_PASSWORD, signed_up)
+    assert await one.knows(OTHER_PASSWORD)
+
+
+@EITHER
 async def test_without_the_session_that_signed_up_a_new_password_is_set(variant: Variant | None) -> None:
     one = desk(variant)
     await one.server.register(idempotency_key=KEY, username="ada")

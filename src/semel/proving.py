@@ -76,7 +76,7 @@ class Proofs:
         opening = _Opening(self._engine, self._book, token)
         if link.purpose is LinkPurpose.CHANGE_EMAIL:
             return await opening.change_email()
-        if link.purpose is LinkPurpose.VERIFY and self._signed_up(account, sign_up_token):
+        if link.purpose is LinkPurpose.VERIFY and password is None and self._signed_up(account, sign_up_token):
             return await opening.prove()
         return await opening.set_password(check_password(password, account))
 

@@ -175,6 +175,19 @@ async def test_of_who_is_disabled_no_password_is_judged(provider: KeycloakProvid
         assert await provider.verify_password(ada.id, ada.email, password) is Verified.UNKNOWN
 
 
+async def test_who_is_disabled_has_no_session_left(provider: KeycloakProvider, realm: Realm) -> None:
+    """None that goes on once the user is enabled again."""
+    ada = new()
+    done = await provider.create(ada)
+    assert isinstance(done, Done)
+    signed_in = await provider.sign_in(ada.email or "", ada.password or Secret(""))
+    assert isinstance(signed_in, SignedIn)
+    await provider.update(ada.id, disabled=True)
+    assert await realm.sessions(done.provider_id or "") == 0
+    await provider.update(ada.id, disabled=False)
+    assert await provider.refresh(Secret(signed_in.tokens.refresh_token)) == Absent()
+
+
 @pytest.mark.parametrize("token", ["", "two words", "a\r\nX: y", "naïve", "a.b.c", "eyJhbGciOiJub25lIn0.e30."])
 async def test_a_token_that_is_none_ends_nothing(provider: KeycloakProvider, token: str) -> None:
     """Whatever a caller sends."""

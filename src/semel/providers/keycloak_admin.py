@@ -101,7 +101,9 @@ class AdminUsers:
     async def update(
         self, identity_id: str, change: Change, deadline: float
     ) -> Done | Absent | Exists | Rejected | Unknown:
-        """Change a user: the server does all of it in one transaction. It ends no sessions with a new password: we do.
+        """Change a user: the server does all of it in one transaction.
+
+        It ends no sessions by that: we do, with a new password, and those of who is disabled.
 
         The attributes are left out, which leaves them: named, they would have to be all of them.
         """
@@ -113,7 +115,8 @@ class AdminUsers:
             return answer
         if answer.status != HTTPStatus.NO_CONTENT:
             return Absent() if answers.gone(answer) else answers.refused(answer, self._http.name)
-        return await self._end_sessions(user.found.provider_id, deadline) if "credentials" in change else Done()
+        ends = "credentials" in change or change.get("enabled") is False
+        return await self._end_sessions(user.found.provider_id, deadline) if ends else Done()
 
     async def _end_sessions(self, provider_id: str, deadline: float) -> Done | Absent | Unknown:
         answer = await self._http.send(Request("POST", f"/users/{provider_id}/logout"), deadline)

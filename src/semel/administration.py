@@ -196,12 +196,7 @@ def _change(settings: Settings, update: AccountUpdate) -> Change:
         fields["full_name"] = tried(
             partial(canonical.text, "full_name", update.full_name, max_length=_FULL_NAME_LONGEST)
         )
-    roles = () if isinstance(update.roles, UnsetType) else update.roles
-    if len(roles) > MOST_ROLES:
-        faults.append(FieldError("roles", "too_many", f"Give at most {MOST_ROLES} roles"))
-    for field, role in (("role", update.role), *(("roles", one) for one in roles)):
-        if isinstance(role, str):
-            tried(partial(canonical.text, field, role, max_length=_ROLE_LONGEST))
+    faults += _faults_of_roles(update)
     if faults:
         raise InvalidInput(errors=tuple(faults))
     return Change(
@@ -211,6 +206,19 @@ def _change(settings: Settings, update: AccountUpdate) -> Change:
         attributes={} if isinstance(update.attributes, UnsetType) else update.attributes,
         attributes_max_bytes=settings.attributes_max_bytes,
     )
+
+
+def _faults_of_roles(update: AccountUpdate) -> list[FieldError]:
+    faults: list[FieldError] = []
+    roles = () if isinstance(update.roles, UnsetType) else update.roles
+    if len(roles) > MOST_ROLES:
+        faults.append(FieldError("roles", "too_many", f"Give at most {MOST_ROLES} roles"))
+    for field, role in (("role", update.role), *(("roles", one) for one in roles)):
+        try:
+            canonical.text(field, role if isinstance(role, str) else "x", max_length=_ROLE_LONGEST)
+        except InvalidInput as error:
+            faults += error.errors
+    return faults
 
 
 def _realms_own(settings: Settings) -> bool:

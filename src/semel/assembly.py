@@ -23,7 +23,8 @@ from semel.mailers.mailbox import LocalMailbox
 from semel.mailers.options import MAIL_OPTIONS
 from semel.model import Account, Invitation, Link, OutboxEvent, SessionFamily
 from semel.observe import Metrics, ObservedMailer, observed_provider, observed_store
-from semel.ports import Also, Clock, Courier, EmbeddedProvider, Events, Ids, Mailer, RemoteProvider, Sessions, Store
+from semel.outgoing import Courier, Mailer
+from semel.ports import Also, Clock, EmbeddedProvider, Events, Ids, RemoteProvider, Sessions, Store
 from semel.protocol.engine import Engine
 from semel.protocol.telling import INVITATION_MAIL
 from semel.providers.embedded import EmbeddedPasswords
@@ -105,15 +106,7 @@ async def assembled(settings: Settings, given: Given) -> AsyncIterator[Parts]:
         store = observed_store(await _store(settings, given, closing), given.metrics, given.clock)
         keys = await Keys.open(store, given.clock, given.ids, settings.key_options())
         provider = await _provider(settings, given, keys, closing)
-        engine = Engine(
-            store,
-            observed_provider(provider, given.metrics, given.clock),
-            clock=given.clock,
-            ids=given.ids,
-            events=given.events,
-            fingerprint_key=keys.secret(Purpose.FINGERPRINT),
-            options=msgspec.structs.replace(settings.options(), proving=settings.proving(keys.secret(Purpose.LINK))),
-        )
+        engine = _engine(settings, given, keys, store, provider)
         registrar = Registrar(engine, settings.policy())
         closing.push_async_callback(registrar.drain, settings.shutdown_seconds)
         sessions = _sessions(settings, engine, keys)
@@ -142,6 +135,20 @@ async def assembled(settings: Settings, given: Given) -> AsyncIterator[Parts]:
             mailer=mailer,
             templates=templates,
         )
+
+
+def _engine(
+    settings: Settings, given: Given, keys: Keys, store: Store, provider: EmbeddedProvider | RemoteProvider
+) -> Engine:
+    return Engine(
+        store,
+        observed_provider(provider, given.metrics, given.clock),
+        clock=given.clock,
+        ids=given.ids,
+        events=given.events,
+        fingerprint_key=keys.secret(Purpose.FINGERPRINT),
+        options=msgspec.structs.replace(settings.options(), proving=settings.proving(keys.secret(Purpose.LINK))),
+    )
 
 
 async def migrate_store(settings: Settings) -> Migrated:

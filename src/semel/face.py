@@ -25,7 +25,8 @@ from semel.intents import Intent
 from semel.model import Account, Identifier, Identity, OutboxEvent, Registration, Secret
 from semel.observe import Metrics, ObservedEvents
 from semel.outbox import backlog, events_of, replay, replay_dead
-from semel.ports import Also, Clock, EmbeddedProvider, Ids, Mailer, RemoteProvider, Search, Store, Tokens
+from semel.outgoing import Mailer
+from semel.ports import Also, Clock, EmbeddedProvider, Ids, RemoteProvider, Search, Store, Tokens
 from semel.protocol.engine import Engine, Registered
 from semel.remote_sessions import RemoteSessions
 from semel.self_service import SelfService

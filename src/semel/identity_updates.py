@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -93,6 +93,14 @@ async def update_identity(engine: Engine, account_id: str, change: Change) -> Pe
     return changed
 
 
+class _Written(NamedTuple):
+    """An account as a commit was to write it, and whether it did."""
+
+    account: Account
+    token: int
+    done: bool
+
+
 class _Update:
     """One change, and the hash that is made for it once."""
 
@@ -140,16 +148,21 @@ class _Update:
             writes.append(Replace(identity))
         if not writes and account == found.account:
             return found
+        put = await self._put(account, writes, patience)
+        if not put.done:
+            return None
+        changed = identity.but(version=put.token) if identity != found.identity else identity
+        return Person(put.account.but(version=put.token), changed)
+
+    async def _put(self, account: Account, writes: list[Write], patience: Patience) -> _Written:
         now = self._engine.clock.now()
         account = account.but(updated_at=now)
         told = telling.updated(account.id, self._engine.ids.uuid(), now, self._engine.options)
         put = await patience.put([Replace(account), *writes, told])
         self._tokens.add(put.token)
-        if not put.done:
-            return None
-        self._engine.events.emit("account.changed", {"account": account.id})
-        changed = identity.but(version=put.token) if identity != found.identity else identity
-        return Person(account.but(version=put.token), changed)
+        if put.done:
+            self._engine.events.emit("account.changed", {"account": account.id})
+        return _Written(account, put.token, put.done)
 
     def _check(self, account: Account, patience: Patience) -> None:
         """Raise where the account, as it is now, is not to be changed so."""

@@ -15,15 +15,13 @@ from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 import msgspec
 from typing_extensions import override
 
-from semel.mail import Mail
-from semel.model import Account, Identity, Key, OutboxEvent, Record, Secret
+from semel.model import Account, Identity, Key, Record, Secret
 
 __all__ = [
     "Absent",
     "Also",
     "ApplicationCallback",
     "Clock",
-    "Courier",
     "Delete",
     "Done",
     "EmbeddedProvider",
@@ -34,17 +32,14 @@ __all__ = [
     "Hasher",
     "Ids",
     "Insert",
-    "Mailer",
     "NewIdentity",
     "Page",
     "Ref",
-    "Refused",
     "Rejected",
     "RemoteProvider",
     "Replace",
     "Row",
     "Search",
-    "Sent",
     "Sessions",
     "SignedIn",
     "Store",
@@ -380,48 +375,6 @@ class EmbeddedProvider(Protocol):
 
     def outdated(self, identity: Identity) -> bool:
         """Tell whether the credential was made under another profile and should be made anew at sign-in."""
-        ...
-
-
-# ── The outbox, and mail ─────────────────────────────────────────────────────────────────────────────────────────────
-
-
-class Sent(msgspec.Struct, frozen=True):
-    """The next server has taken the mail. Whether a person gets it is not known here."""
-
-
-class Refused(msgspec.Struct, frozen=True):
-    """Refused for good: by a code of SMTP (RFC 5321) a mail or its recipient, by one of HTTP (RFC 9110) an event."""
-
-    code: int
-
-
-@runtime_checkable
-class Mailer(Protocol):
-    """The way that mail goes. Each answer comes within ``timeout`` seconds and is a value, never a raise."""
-
-    timeout: float
-
-    async def send(self, mail: Mail) -> Sent | Refused | Unknown:
-        """Hand the mail on. After ``Unknown`` it has gone, or not: send it again, under the same id."""
-        ...
-
-    async def close(self) -> None:
-        """Give up connections. May be called twice."""
-        ...
-
-
-class Courier(Protocol):
-    """The way that events go. Each answer comes within ``timeout`` seconds and is a value, never a raise."""
-
-    timeout: float
-
-    def endpoints(self, event: OutboxEvent) -> tuple[str, ...]:
-        """Return the names of those who are to have it; none where its kind is not this courier's."""
-        ...
-
-    async def deliver(self, event: OutboxEvent, endpoint: str, attempt: str) -> Sent | Refused | Unknown:
-        """Hand the event over, in an attempt of this name. After ``Unknown`` it has gone, or not: send it again."""
         ...
 
 

@@ -13,7 +13,7 @@ import pytest
 from semel import Settings
 from semel.assembly import open_mailer
 from semel.mail import Mail
-from semel.ports import Sent
+from semel.outgoing import Sent
 from semel.system import SystemClock
 from tests.cli.conftest import Run
 from tests.mailers.relay import Relay, running

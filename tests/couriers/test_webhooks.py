@@ -16,7 +16,8 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from semel.couriers.options import WebhookOptions
 from semel.couriers.webhooks import Webhooks, body_of
 from semel.model import OutboxEvent, Secret
-from semel.ports import Refused, Sent, Unknown
+from semel.outgoing import Refused, Sent
+from semel.ports import Unknown
 from semel.states import EventState
 from semel.system import SystemClock
 from semel.testing import START, VirtualClock

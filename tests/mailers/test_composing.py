@@ -11,7 +11,7 @@ from semel.errors import ConfigurationInvalid
 from semel.mail import Mail, MailKind, Rendered
 from semel.mailers.composing import Letter, compose
 from semel.mailers.options import MailOptions
-from semel.ports import Refused
+from semel.outgoing import Refused
 from semel.testing import START
 
 LINE_ENDS = ["\r\n", "\n", "\r", "\x00", "\x0b", "\x0c", "\x85", "\u2028", "\u2029"]

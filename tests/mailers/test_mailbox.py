@@ -16,7 +16,8 @@ from semel.errors import ConfigurationInvalid
 from semel.mail import Mail
 from semel.mailers.mailbox import KEPT, LocalMailbox, kept_mails
 from semel.mailers.options import MailOptions
-from semel.ports import Mailer, Refused, Sent, Unknown
+from semel.outgoing import Mailer, Refused, Sent
+from semel.ports import Unknown
 from semel.testing import START, VirtualClock
 from semel.testing.mailer_contract import MAILER_CONTRACT, MailerBench, MailerPromise
 
@@ -126,7 +127,7 @@ _WRITER = """
 import asyncio, sys
 from pathlib import Path
 from typing import Any
-from semel.ports import Sent
+from semel.outgoing import Sent
 from tests.mailers.test_mailbox import letter, mailbox
 
 async def main():

@@ -14,7 +14,8 @@ import trustme
 from semel.mail import Mail
 from semel.mailers.options import MailOptions
 from semel.mailers.smtp import SmtpMailer
-from semel.ports import Mailer, Refused, Sent, Unknown
+from semel.outgoing import Mailer, Refused, Sent
+from semel.ports import Unknown
 from semel.testing import VirtualClock
 from semel.testing.mailer_contract import MAILER_CONTRACT, MailerBench, MailerPromise
 from tests.mailers.relay import PASSWORD, USER_INFO, Relay, certified, options, running

@@ -8,7 +8,8 @@ import pytest
 
 from semel.mail import Mail, MailKind
 from semel.observe import Metrics, ObservedEvents, ObservedMailer
-from semel.ports import Mailer, Refused, Sent, Unknown
+from semel.outgoing import Mailer, Refused, Sent
+from semel.ports import Unknown
 from semel.testing import MAILER_OPERATIONS, Fault, FaultPlan, RecordingMailer
 
 ADDRESS = "ada.lovelace@example.org"

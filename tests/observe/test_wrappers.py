@@ -26,7 +26,8 @@ from semel.testing import (
     Variant,
     VirtualClock,
 )
-from semel.testing.provider_contract import PROVIDER_CONTRACT, SESSIONS_CONTRACT, ProviderBench, ProviderPromise
+from semel.testing.provider_contract import PROVIDER_CONTRACT, ProviderBench, ProviderPromise
+from semel.testing.sessions_contract import SESSIONS_CONTRACT
 from semel.testing.store_contract import STORE_CONTRACT, Promise, StoreBench
 
 IDENTITY = Identity(id="an id", state=IdentityState.OWNED)

@@ -25,7 +25,8 @@ from semel.ports import (
 )
 from semel.providers.keycloak import KeycloakProvider
 from semel.system import SystemIds
-from semel.testing.provider_contract import PROVIDER_CONTRACT, SESSIONS_CONTRACT, ProviderBench, ProviderPromise
+from semel.testing.provider_contract import PROVIDER_CONTRACT, ProviderBench, ProviderPromise
+from semel.testing.sessions_contract import SESSIONS_CONTRACT
 from tests.keycloak import Keycloak
 from tests.keycloak_realms import PEOPLE, SECRET
 from tests.providers.keycloak_parts import Realm, bench, opened

@@ -21,7 +21,8 @@ from semel.ports import (
     Verified,
 )
 from semel.providers.supabase_answers import user
-from semel.testing.provider_contract import PROVIDER_CONTRACT, SESSIONS_CONTRACT, ProviderBench, ProviderPromise
+from semel.testing.provider_contract import PROVIDER_CONTRACT, ProviderBench, ProviderPromise
+from semel.testing.sessions_contract import SESSIONS_CONTRACT
 from tests.providers.gotrue import ANON_KEY, SERVICE_KEY, GoTrue, problem
 from tests.providers.supabase_parts import served
 from tests.providers.web import Asked, Reply

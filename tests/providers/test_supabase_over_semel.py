@@ -7,7 +7,8 @@ import pytest
 from semel.providers.supabase import open_supabase
 from semel.providers.supabase_options import SupabaseOptions
 from semel.system import SystemClock, SystemIds
-from semel.testing.provider_contract import PROVIDER_CONTRACT, SESSIONS_CONTRACT, ProviderBench, ProviderPromise
+from semel.testing.provider_contract import PROVIDER_CONTRACT, ProviderBench, ProviderPromise
+from semel.testing.sessions_contract import SESSIONS_CONTRACT
 from tests.providers.semel_parts import serving
 from tests.servers import Servers
 

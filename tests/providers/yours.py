@@ -18,7 +18,8 @@ from semel.providers.keycloak_options import KeycloakOptions
 from semel.providers.supabase import SupabaseProvider, open_supabase
 from semel.providers.supabase_options import SupabaseOptions
 from semel.system import SystemClock, SystemIds
-from semel.testing.provider_contract import PROVIDER_CONTRACT, SESSIONS_CONTRACT, ProviderBench, ProviderPromise
+from semel.testing.provider_contract import PROVIDER_CONTRACT, ProviderBench, ProviderPromise
+from semel.testing.sessions_contract import SESSIONS_CONTRACT
 
 
 class NamesWhatItGives(SystemIds):

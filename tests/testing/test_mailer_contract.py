@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from semel.mail import Mail
-from semel.ports import Mailer, Refused, Sent, Unknown
+from semel.outgoing import Mailer, Refused, Sent
+from semel.ports import Unknown
 from semel.testing import MAILER_OPERATIONS, BrokenPromiseError, Fault, FaultPlan, RecordingMailer, VirtualClock
 from semel.testing import mailer_contract as contract
 from semel.testing.mailer_contract import MAILER_CONTRACT, MailerBench, MailerPromise

@@ -8,7 +8,8 @@ from semel.ports import RemoteProvider, Sessions
 from semel.testing import FakeProvider, Variant
 from semel.testing.fake_provider import ProviderFace
 from semel.testing.fake_server import FakeProviderClient, FakeProviderServer
-from semel.testing.provider_contract import PROVIDER_CONTRACT, SESSIONS_CONTRACT, ProviderBench, ProviderPromise
+from semel.testing.provider_contract import PROVIDER_CONTRACT, ProviderBench, ProviderPromise
+from semel.testing.sessions_contract import SESSIONS_CONTRACT
 
 
 @pytest.fixture(params=Variant)

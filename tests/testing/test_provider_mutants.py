@@ -4,7 +4,9 @@ import pytest
 
 from semel.testing import BrokenPromiseError, FakeProvider
 from semel.testing import provider_contract as contract
-from semel.testing.provider_contract import PROVIDER_CONTRACT, SESSIONS_CONTRACT, ProviderBench, ProviderPromise
+from semel.testing import sessions_contract as sessions
+from semel.testing.provider_contract import PROVIDER_CONTRACT, ProviderBench, ProviderPromise
+from semel.testing.sessions_contract import SESSIONS_CONTRACT
 from tests.testing import provider_mutants as mutants
 
 MUTANTS: list[tuple[type[FakeProvider], ProviderPromise]] = [
@@ -38,12 +40,12 @@ MUTANTS: list[tuple[type[FakeProvider], ProviderPromise]] = [
     (mutants.HasItsOwnPages, contract.every_identity_is_met_in_pages),
     (mutants.SetsThePasswordLater, contract.a_create_whose_caller_went_away_can_be_sent_again),
     (mutants.ClosesOnce, contract.closing_a_provider_twice_is_harmless),
-    (mutants.SignsAnyoneIn, contract.sign_in_gives_the_identity_and_tokens),
-    (mutants.NeverSignsOut, contract.a_session_is_refreshed_until_it_ends),
-    (mutants.KnowsTheSignedOut, contract.an_access_token_tells_whose_it_is),
-    (mutants.RefreshesTheDeleted, contract.sessions_end_with_their_identity),
-    (mutants.KeepsSessions, contract.a_new_password_ends_the_sessions_of_before),
-    (mutants.DisablesNobody, contract.a_disabled_identity_signs_nobody_in),
+    (mutants.SignsAnyoneIn, sessions.sign_in_gives_the_identity_and_tokens),
+    (mutants.NeverSignsOut, sessions.a_session_is_refreshed_until_it_ends),
+    (mutants.KnowsTheSignedOut, sessions.an_access_token_tells_whose_it_is),
+    (mutants.RefreshesTheDeleted, sessions.sessions_end_with_their_identity),
+    (mutants.KeepsSessions, sessions.a_new_password_ends_the_sessions_of_before),
+    (mutants.DisablesNobody, sessions.a_disabled_identity_signs_nobody_in),
 ]
 
 

@@ -14,7 +14,8 @@ from typing_extensions import override
 from semel.errors import EventNotDead, NotFound
 from semel.model import OutboxEvent, Record
 from semel.outbox import backlog, events_of, replay, replay_dead
-from semel.ports import Refused, Sent, Unknown, Write
+from semel.outgoing import Refused, Sent
+from semel.ports import Unknown, Write
 from semel.protocol.engine import Engine
 from semel.protocol.options import Options
 from semel.providers.embedded import EmbeddedPasswords

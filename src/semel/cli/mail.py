@@ -17,7 +17,8 @@ from semel.errors import ConfigurationInvalid, NotFound
 from semel.mail import Mail
 from semel.mailers.composing import NOT_ALLOWED
 from semel.mailers.mailbox import KeptMail, kept_mails
-from semel.ports import Refused, Sent, Unknown
+from semel.outgoing import Refused, Sent
+from semel.ports import Unknown
 from semel.system import SystemClock, SystemIds
 
 __all__ = ["mail"]

@@ -1,1 +1,1 @@
-"""Ways that the outbox's events go: each keeps ``ports.Courier``."""
+"""Ways that the outbox's events go: each keeps ``outgoing.Courier``."""

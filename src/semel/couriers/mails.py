@@ -8,7 +8,8 @@ from typing import Final, Protocol
 from semel.errors import SemelError
 from semel.mail import Mail
 from semel.model import OutboxEvent
-from semel.ports import Mailer, Refused, Sent, Unknown
+from semel.outgoing import Mailer, Refused, Sent
+from semel.ports import Unknown
 
 __all__ = ["ENDPOINT", "MailCourier", "MailWriter"]
 
@@ -28,7 +29,7 @@ class MailWriter(Protocol):
 
 
 class MailCourier:
-    """``ports.Courier`` for the kinds of events that have a writer."""
+    """``outgoing.Courier`` for the kinds of events that have a writer."""
 
     def __init__(self, mailer: Mailer, writers: Mapping[str, MailWriter]) -> None:
         self.timeout = mailer.timeout

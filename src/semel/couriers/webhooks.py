@@ -26,7 +26,8 @@ from standardwebhooks.webhooks import Webhook
 from semel.couriers.addresses import is_public
 from semel.couriers.options import Endpoint, WebhookOptions
 from semel.model import OutboxEvent
-from semel.ports import Clock, Refused, Sent, Unknown
+from semel.outgoing import Refused, Sent
+from semel.ports import Clock, Unknown
 
 __all__ = ["LookUp", "Webhooks", "body_of"]
 
@@ -41,7 +42,7 @@ _SUBJECTS: Final = {"invitation": "invitation_id"}
 
 
 class Webhooks:
-    """``ports.Courier`` over HTTPS, to the endpoints of the settings. No secret and no URL is in any answer or log.
+    """``outgoing.Courier`` over HTTPS, to the endpoints of the settings. No secret and no URL is in any answer or log.
 
     ``look_up`` says which addresses a name leads to, as ``socket.getaddrinfo`` does, in a thread.
     """

@@ -1,1 +1,1 @@
-"""Ways that mail goes: each keeps ``ports.Mailer``."""
+"""Ways that mail goes: each keeps ``outgoing.Mailer``."""

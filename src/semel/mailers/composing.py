@@ -16,7 +16,7 @@ from semel import canonical
 from semel.errors import InvalidInput
 from semel.mail import Mail
 from semel.mailers.options import MailOptions
-from semel.ports import Refused
+from semel.outgoing import Refused
 
 __all__ = ["NOT_ALLOWED", "Letter", "compose"]
 

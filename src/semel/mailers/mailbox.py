@@ -22,7 +22,8 @@ from semel.errors import ConfigurationInvalid
 from semel.mail import Mail
 from semel.mailers.composing import compose
 from semel.mailers.options import MailOptions
-from semel.ports import Clock, Refused, Sent, Unknown
+from semel.outgoing import Refused, Sent
+from semel.ports import Clock, Unknown
 
 __all__ = ["KEPT", "KeptMail", "LocalMailbox", "kept_mails"]
 
@@ -59,7 +60,7 @@ class KeptMail(msgspec.Struct, frozen=True):
 
 
 class LocalMailbox:
-    """``ports.Mailer`` into a directory that is its owner's alone. Any number of processes may write to it and read.
+    """``outgoing.Mailer`` into a directory that is its owner's alone. Any number of processes may write to it and read.
 
     Raises ``ConfigurationInvalid`` where others may look into the directory.
     """

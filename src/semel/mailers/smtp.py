@@ -12,7 +12,8 @@ import aiosmtplib
 from semel.mail import Mail
 from semel.mailers.composing import NOT_ALLOWED, Letter, compose
 from semel.mailers.options import MailOptions, Relay, Tls
-from semel.ports import Clock, Refused, Sent, Unknown
+from semel.outgoing import Refused, Sent
+from semel.ports import Clock, Unknown
 
 __all__ = ["SmtpMailer"]
 
@@ -29,7 +30,7 @@ class _NotPrivateError(Exception):
 
 
 class SmtpMailer:
-    """``ports.Mailer`` over SMTP: a connection for each mail, a few at once.
+    """``outgoing.Mailer`` over SMTP: a connection for each mail, a few at once.
 
     The server's certificate is verified as by the system, or by the authorities in the file that ``SSL_CERT_FILE``
     names. No address, body or password is in any answer.

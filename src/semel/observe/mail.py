@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from semel.mail import Mail
-from semel.ports import Events, Mailer, Refused, Sent, Unknown
+from semel.outgoing import Mailer, Refused, Sent
+from semel.ports import Events, Unknown
 
 __all__ = ["ObservedMailer"]
 

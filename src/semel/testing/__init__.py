@@ -8,8 +8,8 @@
 - ``semel.testing.azure_faults``: faults of Azure Tables, between the SDK and the network; needs the extra ``azure``.
 - ``semel.testing.fake_entities``: a table of Azure Table Storage in memory, atomic in one partition alone.
 - ``semel.testing.aws_faults`` (with the extra ``dynamodb``): what DynamoDB may do at any time and its emulators do not.
-- ``semel.testing.store_contract``, ``semel.testing.provider_contract`` and ``semel.testing.mailer_contract``: the
-  promises of the ports.
+- ``semel.testing.store_contract``, ``semel.testing.provider_contract``, ``semel.testing.sessions_contract`` and
+  ``semel.testing.mailer_contract``: the promises of the ports.
 """
 
 from semel.testing.clock import START, SequentialIds, VirtualClock

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from semel.model import OutboxEvent
-from semel.ports import Clock, Refused, Sent, Unknown
+from semel.outgoing import Refused, Sent
+from semel.ports import Clock, Unknown
 from semel.testing.clock import VirtualClock
 from semel.testing.faults import COURIER_OPERATIONS, Fault, FaultPlan, Faults
 

@@ -1,4 +1,4 @@
-"""The promises of ``ports.Mailer``, for whoever writes a mailer: one suite for every one of them.
+"""The promises of ``outgoing.Mailer``, for whoever writes a mailer: one suite for every one of them.
 
 Each promise is a coroutine function that is given a ``MailerBench`` and raises ``BrokenPromiseError``; use them as
 those of ``semel.testing.store_contract``.
@@ -14,7 +14,8 @@ from email.policy import default
 from typing import Any, cast
 
 from semel.mail import Mail
-from semel.ports import Ids, Mailer, Refused, Sent
+from semel.outgoing import Mailer, Refused, Sent
+from semel.ports import Ids
 from semel.testing.clock import SequentialIds
 from semel.testing.promises import expect
 

@@ -8,7 +8,8 @@ from typing import Final
 from semel.mail import Mail
 from semel.mailers.composing import Letter, compose
 from semel.mailers.options import MailOptions
-from semel.ports import Clock, Refused, Sent, Unknown
+from semel.outgoing import Refused, Sent
+from semel.ports import Clock, Unknown
 from semel.testing.clock import VirtualClock
 from semel.testing.faults import MAILER_OPERATIONS, Fault, FaultPlan, Faults
 

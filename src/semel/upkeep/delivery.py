@@ -13,7 +13,8 @@ from typing import Final, cast
 
 from semel.errors import SemelError
 from semel.model import OutboxEvent, Record
-from semel.ports import Courier, Refused, Replace, Sent, Unknown
+from semel.outgoing import Courier, Refused, Sent
+from semel.ports import Replace, Unknown
 from semel.protocol.engine import Engine
 from semel.protocol.options import Options
 from semel.states import EventState

@@ -8,7 +8,8 @@ from typing import cast
 from typing_extensions import override
 
 from semel.model import OutboxEvent, Record
-from semel.ports import Courier, Delete, Refused, Sent, Unknown
+from semel.outgoing import Courier, Refused, Sent
+from semel.ports import Delete, Unknown
 from semel.protocol.engine import Engine
 from semel.protocol.options import Options
 from semel.states import EventState

@@ -100,7 +100,7 @@ class ProviderService(Service):
 
 
 class CourierService(Service):
-    """Endpoints of the outbox (``ports.Courier``): a ``RecordingCourier``, or another kind of it."""
+    """Endpoints of the outbox (``outgoing.Courier``): a ``RecordingCourier``, or another kind of it."""
 
     effects: ClassVar[frozenset[str]] = frozenset({"deliver"})
 

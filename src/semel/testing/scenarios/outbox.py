@@ -12,7 +12,8 @@ from typing_extensions import override
 from semel.errors import SemelError
 from semel.model import OutboxEvent
 from semel.outbox import replay
-from semel.ports import Refused, Sent, Unknown
+from semel.outgoing import Refused, Sent
+from semel.ports import Unknown
 from semel.states import EventState
 from semel.testing.clock import START
 from semel.testing.couriers import RecordingCourier
